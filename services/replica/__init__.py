@@ -1,0 +1,23 @@
+"""A replica: the server that the load balancer spreads its requests over.
+
+Two endpoints, the classic assignment's contract to the letter; any other path is Flask's 404,
+which the load balancer turns into the contract's 400.
+"""
+
+from flask import Flask
+
+
+def create_app(server_id: str) -> Flask:
+    """Flask app of the replica that calls itself server_id in its greeting."""
+    app = Flask(__name__, static_folder=None)
+
+    @app.get("/home")
+    def home() -> dict[str, str]:
+        return {"message": f"Hello from Server: {server_id}", "status": "successful"}
+
+    @app.get("/heartbeat")
+    def heartbeat() -> str:
+        """200 with an empty body: whoever can answer at all is alive."""
+        return ""
+
+    return app
