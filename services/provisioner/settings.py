@@ -1,0 +1,53 @@
+"""The provisioner's settings: the only place that reads the environment."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once, from PROVISIONER_<FIELD>, and passed as an argument from then on."""
+
+    model_config = SettingsConfigDict(env_prefix="PROVISIONER_", frozen=True)
+
+    socket: Path = Field(
+        default=Path("/run/ringlab/provisioner.sock"),
+        description="Path of the Unix socket to serve on; at most 107 bytes.",
+    )
+    lab: str = Field(
+        default="ringlab",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name of the lab: label and name prefix of all it makes.",
+    )
+    runtime: Literal["docker", "process"] = Field(
+        default="docker", description="What a replica is: a container or a process."
+    )
+
+    image: str = Field(default="", description="docker: reference of the replicas' image.")
+    network: str = Field(default="", description="docker: name of the network the replicas are on.")
+    memory: str = Field(
+        default="128m",
+        pattern=r"^[1-9][0-9]*[bkmg]?$",
+        description="docker: memory limit of a replica, bytes or with suffix k, m, g.",
+    )
+    pids: int = Field(
+        default=64, ge=8, description="docker: limit of processes and threads per replica."
+    )
+    docker_host: str = Field(
+        default="unix:///var/run/docker.sock",
+        validation_alias="DOCKER_HOST",
+        description="docker: URL of the engine; the name is the one all Docker clients read.",
+    )
+
+    directory: Path = Field(
+        default=Path("/var/lib/ringlab/replicas"),
+        description="process: directory of the replicas' records and logs; made if missing.",
+    )
+
+    @model_validator(mode="after")
+    def _docker_needs_image_and_network(self) -> Self:
+        if self.runtime == "docker" and not (self.image and self.network):
+            raise ValueError("runtime docker needs PROVISIONER_IMAGE and PROVISIONER_NETWORK")
+        return self
