@@ -48,10 +48,13 @@ def create_app(runtime: Runtime) -> Flask:
         """One line for each operation and for whatever failed; reads that succeed are silent."""
         if request.method != "GET" or response.status_code >= 400:
             elapsed_ms = (time.monotonic() - g.started_s) * 1000
-            answer = response.get_data(as_text=True).strip()
             logger.info(
                 "%s %a %d %.0f ms %s",
-                *(request.method, request.path, response.status_code, elapsed_ms, answer),
+                request.method,
+                request.path,
+                response.status_code,
+                elapsed_ms,
+                response.get_data(as_text=True).strip(),
             )
         return response
 

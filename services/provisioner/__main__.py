@@ -1,6 +1,7 @@
 """Serve the provisioner: `python -m provisioner`, configured by PROVISIONER_* (see `settings`).
 
-SIGTERM ends it with exit code 0: operations under way are finished, replicas stay as they are.
+SIGTERM ends it with exit code 0: operations under way have 5 s to finish (waitress's own limit),
+and replicas stay as they are.
 """
 
 import logging
@@ -10,9 +11,10 @@ import sys
 from pydantic import ValidationError
 
 from provisioner import create_app
+from provisioner.errors import SocketInUse
 from provisioner.runtimes import make_runtime
 from provisioner.settings import Settings
-from provisioner.unix_socket import PeerCheckedServer, SocketInUse, bind_unix_socket
+from provisioner.unix_socket import PeerCheckedServer, bind_unix_socket
 
 # Each operation waits for the engine, not for the interpreter: as many run at once.
 NUM_THREADS = 8
@@ -25,10 +27,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = Settings()
+        runtime = make_runtime(settings)
         listener = bind_unix_socket(settings.socket)
     except (ValidationError, SocketInUse, OSError) as error:
         sys.exit(f"provisioner: {error}")
-    runtime = make_runtime(settings)
     server = PeerCheckedServer(
         create_app(runtime),
         listener,

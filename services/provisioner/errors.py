@@ -1,13 +1,14 @@
-"""Everything that can go wrong in the provisioner, each with the HTTP status it is answered with.
+"""Everything that can go wrong in the provisioner, and the HTTP status each is answered with.
 
     ProvisionerError
     ├── CallerError             the request is at fault
     │   ├── InvalidRequest      400  a hostname or a body that is not accepted
     │   ├── ReplicaUnknown      404
     │   └── WrongState          409  the verb does not fit the replica's state
-    └── RuntimeFault            the machinery below is at fault
-        ├── RuntimeRefused      502  it answered, and would not do it
-        └── RuntimeUnreachable  503  it did not answer
+    ├── RuntimeFault            the machinery below is at fault
+    │   ├── RuntimeRefused      502  it answered, and would not do it
+    │   └── RuntimeUnreachable  503  it did not answer
+    └── SocketInUse             none: the provisioner ends before it serves
 
 A dependency's exceptions become these in one place: the runtime that uses the dependency.
 """
@@ -18,7 +19,7 @@ from typing import ClassVar
 class ProvisionerError(Exception):
     """Base of all; its text is the answer's message."""
 
-    http_status: ClassVar[int]
+    http_status: ClassVar[int] = 500
 
 
 class CallerError(ProvisionerError):
@@ -63,3 +64,7 @@ class RuntimeUnreachable(RuntimeFault):
     """The runtime did not answer."""
 
     http_status = 503
+
+
+class SocketInUse(ProvisionerError):
+    """Another process answers on the socket that was to be served."""

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     network: str = Field(default="", description="docker: name of the network the replicas are on.")
     memory: str = Field(
         default="128m",
-        pattern=r"^[1-9][0-9]*[bkmg]?$",
+        pattern=r"^[1-9][0-9]*[bkmgBKMG]?$",
         description="docker: memory limit of a replica, bytes or with suffix k, m, g.",
     )
     pids: int = Field(

@@ -15,6 +15,8 @@ from typing import Any
 
 from waitress.server import UnixWSGIServer
 
+from provisioner.errors import SocketInUse
+
 logger = logging.getLogger(__name__)
 
 SOCKET_MODE = 0o660
@@ -23,10 +25,6 @@ BACKLOG = 64
 # supplementary groups, and getsockopt() of Python takes 1024 bytes: 256 groups.
 SO_PEERGROUPS = 59
 MAX_GROUPS_BYTES = 1024
-
-
-class SocketInUse(Exception):
-    """Another process answers on the socket."""
 
 
 def bind_unix_socket(path: Path) -> socket.socket:
@@ -65,13 +63,13 @@ class PeerCheckedServer(UnixWSGIServer):  # type: ignore[misc]  # waitress has n
     """Waitress on a bound Unix socket, for peers that `is_trusted` accepts."""
 
     def __init__(self, application: Any, listener: socket.socket, **adjustments: Any) -> None:
-        self._owner_gid = os.stat(listener.getsockname()).st_gid
+        self._gid = os.stat(listener.getsockname()).st_gid
         super().__init__(application, _sock=listener, bind_socket=False, **adjustments)
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """The next connection; None, as waitress has it, if there is none to serve."""
         accepted: tuple[socket.socket, Any] | None = super().accept()
-        if accepted is None or is_trusted(accepted[0], self._owner_gid):
+        if accepted is None or is_trusted(accepted[0], self._gid):
             return accepted
         logger.warning("refused a peer that is neither root, nor this user, nor in the group")
         accepted[0].close()

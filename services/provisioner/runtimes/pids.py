@@ -9,7 +9,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +30,13 @@ class Identity:
         return cls(pid, _stat(pid)[1])
 
     def state(self) -> State:
-        """What the process does now; a child of ours that has ended is reaped on the way."""
+        """What the process does now."""
         try:
             letter, start_time = _stat(self.pid)
         except ProcessLookupError:
             return State.EXITED
-        if start_time != self.start_time:
-            return State.EXITED
-        if letter in "ZX":
-            with suppress(ChildProcessError):  # adopted: another process's child
-                os.waitpid(self.pid, os.WNOHANG)
+        # Z and X: it has ended, and its parent has not yet asked how.
+        if start_time != self.start_time or letter in "ZX":
             return State.EXITED
         return State.PAUSED if letter == "T" else State.RUNNING
 

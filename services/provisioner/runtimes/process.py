@@ -13,7 +13,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +27,6 @@ from provisioner.errors import ReplicaUnknown, RuntimeRefused, RuntimeUnreachabl
 from provisioner.runtimes.base import Hostname, Replica, State
 from provisioner.runtimes.pids import Identity
 
-# The child's descriptor of its listening socket, the first after stdin, stdout and stderr.
-LISTEN_FD = 3
 # Waits for a line on the gate, then becomes the replica; ends if the gate closes without one.
 GATED = 'read -r _ && exec "$0" "$@" </dev/null'
 # -I: neither the working directory nor the user's site may stand in for the package.
@@ -92,7 +92,7 @@ class ProcessRuntime:
         old = self._read(self._record_path(hostname))
         if old is not None:
             _end(old, grace_s=0)
-        return self._spawn(hostname, server_id).replica()
+        return Replica(hostname, server_id, self._spawn(hostname, server_id), State.RUNNING)
 
     @_system_errors()
     def remove(self, hostname: Hostname, *, grace_s: int) -> None:
@@ -159,35 +159,32 @@ class ProcessRuntime:
 
     # -- birth ------------------------------------------------------------------------------
 
-    def _spawn(self, hostname: Hostname, server_id: int) -> Record:
-        with socket.socket() as listener, _pipe() as (gate, opener):
+    def _spawn(self, hostname: Hostname, server_id: int) -> str:
+        """Start and record a replica, and return its address."""
+        with (
+            socket.socket() as listener,
+            self._log_path(hostname).open("ab") as log,
+            _pipe() as (gate, opener),
+        ):
             listener.bind(("127.0.0.1", 0))
             # Listening already here: who connects early waits instead of being refused.
             listener.listen(BACKLOG)
-            pid = os.posix_spawn(
-                "/bin/sh",
-                ["sh", "-c", GATED, *REPLICA_COMMAND],
-                {"SERVER_ID": hostname, "REPLICA_LISTEN_FD": str(LISTEN_FD)},
-                # All other descriptors are closed by exec (PEP 446).
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, gate, 0),
-                    (
-                        os.POSIX_SPAWN_OPEN,
-                        1,
-                        str(self._log_path(hostname)),
-                        os.O_WRONLY | os.O_CREAT | os.O_APPEND,
-                        0o640,
-                    ),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, listener.fileno(), LISTEN_FD),
-                ],
-                setsid=True,
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", GATED, *REPLICA_COMMAND],
+                stdin=gate,
+                stdout=log,
+                stderr=log,
+                env={"SERVER_ID": hostname, "REPLICA_LISTEN_FD": str(listener.fileno())},
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
             )
+            # Reaps it when it ends, so that no zombie waits for somebody to look.
+            threading.Thread(target=child.wait, daemon=True).start()
             host, port = listener.getsockname()
-            record = Record(hostname, server_id, Identity.of(pid), f"{host}:{port}")
-            self._write(record)
+            address = f"{host}:{port}"
+            self._write(Record(hostname, server_id, Identity.of(child.pid), address))
             os.write(opener, b"\n")
-            return record
+            return address
 
 
 @contextmanager
