@@ -1,0 +1,1 @@
+"""A load balancer with consistent hashing: an asyncio data plane and a Flask admin API."""

@@ -1,0 +1,87 @@
+"""Runs the load balancer: the data plane and the control plane on one event loop, the admin API's
+Flask application in threads beside it, behind a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+
+from load_balancer.admin import AdminServer, Context, create_app
+from load_balancer.controller import Controller
+from load_balancer.errors import LoadBalancerError
+from load_balancer.events import EventLog
+from load_balancer.health import Evidence, Thresholds
+from load_balancer.heartbeats import Heartbeats
+from load_balancer.membership import Membership
+from load_balancer.metrics import Metrics
+from load_balancer.provisioner_client import ProvisionerClient
+from load_balancer.proxy.server import Server
+from load_balancer.routing import Replica
+from load_balancer.settings import Settings, from_command_line
+
+logger = logging.getLogger("load_balancer")
+
+GRACE_S = 8.0  # to answer what is in flight at the end; the engine kills after 10 s
+
+
+async def serve(settings: Settings, admin_socket: Path) -> None:
+    """Serves until SIGTERM or SIGINT; then answers what is in flight, and returns."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    events = EventLog()
+    thresholds = Thresholds(fall=settings.heartbeat_fall, rise=settings.heartbeat_rise)
+    membership = Membership(settings.ring_config, thresholds, events)
+    heartbeats = Heartbeats(membership, settings)
+
+    def on_evidence(replica: Replica, evidence: Evidence | None) -> None:
+        if evidence is None:
+            heartbeats.ask_now(replica)  # it hung up: perhaps to sleep, perhaps because it died
+        else:
+            membership.learn(replica, evidence)
+
+    server = Server(settings, membership.table, admin_socket, on_evidence)
+    provisioner = (
+        ProvisionerClient(settings.provisioner_socket) if settings.provisioner_socket else None
+    )
+    controller = Controller(membership, server, provisioner, settings, events)
+    membership.observers += [server, heartbeats, controller]
+    context = Context(
+        settings, membership, controller, events, Metrics(server, membership), server.loop
+    )
+    admin = AdminServer(create_app(context), admin_socket)
+    try:
+        await controller.begin()
+        await server.listen()
+        logger.info("serving on http://%s", settings.bind)
+        await stop.wait()
+    finally:
+        logger.info("stopping")
+        events.close()
+        await server.close(GRACE_S)
+        admin.close()
+        await controller.close()
+        await heartbeats.close()
+        if provisioner is not None:
+            await provisioner.close()
+
+
+def main() -> None:
+    settings = from_command_line()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with tempfile.TemporaryDirectory(prefix="load-balancer-") as folder:
+        try:
+            uvloop.run(serve(settings, Path(folder) / "admin.sock"))
+        except (OSError, LoadBalancerError) as error:
+            sys.exit(f"load_balancer: {error}")
+
+
+if __name__ == "__main__":
+    main()

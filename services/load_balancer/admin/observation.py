@@ -1,0 +1,56 @@
+"""Looking on: the stream of events, and the counters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from werkzeug.exceptions import ServiceUnavailable
+
+from load_balancer.admin.context import context
+from load_balancer.errors import BadRequest
+
+blueprint = APIBlueprint("observation", __name__, tag="Observation")
+
+MAX_STREAMS = 10  # each holds a thread of the admin API
+KEEPALIVE_S = 5.0
+
+_streams = threading.BoundedSemaphore(MAX_STREAMS)
+
+
+@blueprint.get("/events")
+@blueprint.doc(responses={200: "text/event-stream"})
+def get_events() -> Response:
+    """What happens from now on, or after event `since`, as server-sent events; with
+    `Accept: application/json`, what has happened, as a list."""
+    events = context().events
+    since = request.headers.get("Last-Event-ID") or request.args.get("since")
+    if since is not None and not (since.isascii() and since.isdecimal()):
+        raise BadRequest(f"since must be the number of an event, got {since!r}")
+    wants_json = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
+    if wants_json == "application/json":
+        return Response(
+            "[" + ",".join(event.as_json() for event in events.since(int(since or 0))) + "]",
+            mimetype="application/json",
+        )
+    if not _streams.acquire(blocking=False):
+        raise ServiceUnavailable(f"there are {MAX_STREAMS} event streams, and no room for more")
+    response = Response(
+        _stream(events.last_id if since is None else int(since)), mimetype="text/event-stream"
+    )
+    response.call_on_close(_streams.release)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _stream(last_id: int) -> Iterator[str]:
+    return context().events.stream(last_id, keepalive_s=KEEPALIVE_S)
+
+
+@blueprint.get("/metrics")
+@blueprint.doc(responses={200: "text/plain"})
+def get_metrics() -> Response:
+    """Counters in Prometheus's text format."""
+    return Response(context().metrics.text(), content_type="text/plain; version=0.0.4")

@@ -1,0 +1,106 @@
+"""What the admin API accepts and answers; `/openapi.json` is made from these.
+
+Messages of our own, because the caller is told the value that was wrong and what is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _count(value: object) -> object:
+    if type(value) is not int or value < 1:
+        raise PydanticCustomError("n", "n must be an integer >= 1, got {got}", _got(value))
+    return value
+
+
+def _names(value: object) -> object:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise PydanticCustomError(
+            "hostnames", "hostnames must be a list of strings, got {got}", _got(value)
+        )
+    return value
+
+
+def _name(value: object) -> object:
+    if not isinstance(value, str):
+        raise PydanticCustomError("hostname", "hostname must be a string, got {got}", _got(value))
+    return value
+
+
+def _got(value: object) -> dict[str, str]:
+    shown = repr(value)
+    return {"got": shown if len(shown) <= 80 else f"{shown[:77]}..."}
+
+
+Count = Annotated[int, BeforeValidator(_count)]
+Name = Annotated[str, BeforeValidator(_name)]
+Names = Annotated[list[str], BeforeValidator(_names)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_known_fields(cls, value: object) -> object:
+        accepted = ", ".join(cls.model_fields)
+        if not isinstance(value, dict):
+            message = "the body must be a JSON object with {accepted}, got {got}"
+            raise PydanticCustomError("body", message, {"accepted": accepted} | _got(value))
+        if unknown := [name for name in value if name not in cls.model_fields]:
+            message = "accepted are {accepted}, got {got}"
+            raise PydanticCustomError("field", message, {"accepted": accepted} | _got(unknown[0]))
+        return value
+
+
+class AddOrRemove(_Input):
+    """`n` replicas, of which those in `hostnames` are named."""
+
+    n: Count = Field(ge=1, examples=[2])
+    hostnames: Names = Field(default_factory=list, examples=[["Server4"]])
+
+
+class Hostnames(_Input):
+    """The replicas that there shall be, no more and no fewer."""
+
+    hostnames: Names = Field(examples=[["Server1", "Server2", "Server3"]])
+
+
+class Hostname(_Input):
+    hostname: Name = Field(examples=["Server2"])
+
+
+class RingChange(_Input):
+    """Begins with `preset`, or with the present ring, and changes what else is given."""
+
+    preset: str | None = Field(None, examples=["assignment"])
+    slots: int | None = Field(None, description="M")
+    virtual_nodes: int | None = Field(None, description="K, per replica")
+    key_hash: str | None = Field(None, description="H, of a request id")
+    virtual_node_hash: str | None = Field(None, description="Φ, of a virtual node")
+    probing: str | None = None
+
+
+class RouteQuery(BaseModel):
+    id: str = Field(description="request id: an integer as it is, any other text by its hash")
+
+
+class Replicas(BaseModel):
+    N: int = Field(examples=[3])
+    replicas: list[str] = Field(examples=[["Server1", "Server2", "Server3"]])
+
+
+class ReplicasAnswer(BaseModel):
+    message: Replicas
+    status: Literal["successful"] = "successful"
+
+
+class Answer(BaseModel):
+    message: dict[str, Any]
+    status: Literal["successful"] = "successful"

@@ -1,0 +1,356 @@
+"""The commands of the admin API, and the healing of what dies without one.
+
+Commands that change the membership run one at a time; healing runs beside them, a task for each
+dead replica, so that a slow `/add` never delays it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from load_balancer.errors import (
+    BadRequest,
+    Conflict,
+    InvalidState,
+    LoadBalancerError,
+    ReplicaNotAnswering,
+)
+from load_balancer.events import EventLog
+from load_balancer.membership import Member, Membership, check_hostname
+from load_balancer.provisioner_client import Provisioned, ProvisionerClient
+from load_balancer.routing import Replica, RoutingTable
+from load_balancer.settings import Settings
+from load_balancer.state_file import SavedState, StateFile
+from ring import RingConfig
+
+logger = logging.getLogger(__name__)
+
+# Healing tries again after 0.5, 1, 2 … 30 s; a replica that stays well for a minute starts over.
+BACKOFF_FIRST_S = 0.5
+BACKOFF_LAST_S = 30.0
+QUICK_DEATHS = 5  # replaced without delay within WELL_AFTER_S; a class crashes on purpose
+WELL_AFTER_S = 60.0
+
+
+class DataPlane(Protocol):
+    """What the control plane asks of the data plane."""
+
+    async def drain(self, replica: Replica, timeout_s: float) -> None:
+        """Returns when no request is in flight to `replica`, or cuts them after `timeout_s`."""
+
+    def cut(self, replica: Replica) -> None:
+        """Closes all connections to `replica` now; what is in flight fails over."""
+
+
+class Controller:
+    """`provisioner` is None when the replicas are not ours to manage."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        data_plane: DataPlane,
+        provisioner: ProvisionerClient | None,
+        settings: Settings,
+        events: EventLog,
+    ) -> None:
+        self._membership = membership
+        self._data_plane = data_plane
+        self._provisioner = provisioner
+        self._settings = settings
+        self._events = events
+        self._state_file = StateFile(settings.state_file) if settings.state_file else None
+        self._command = asyncio.Lock()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._healing: dict[Member, asyncio.Task[None]] = {}
+        self._deaths: dict[str, list[float]] = {}
+
+    # Starting and stopping
+
+    async def begin(self) -> None:
+        """Adopts the replicas that run, replaces those that do not, removes those that no saved
+        state knows; returns when each had the time to answer a heartbeat."""
+        if self._provisioner is None:
+            self._membership.join(self._membership.reserve(list(self._settings.unmanaged_replicas)))
+            for hostname, address in self._settings.unmanaged_replicas.items():
+                self._membership.start(self._membership.member(hostname), address)
+        else:
+            await self._adopt(self._provisioner, self._load())
+        members = self._membership.members.values()
+        waiting = [asyncio.ensure_future(m.answers.wait()) for m in members if m.replica]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=self._settings.heartbeat_timeout_s)
+            for task in late:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Stops healing and draining where they are; the next start finishes them."""
+        unfinished = [*self._healing.values(), *self._leaving.values()]
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+    # Commands
+
+    async def add(self, n: int, hostnames: Sequence[str]) -> None:
+        """Adds `n` replicas, all or none: those of `hostnames`, and random names for the rest.
+        Returns when they have answered a heartbeat and serve."""
+        provisioner = self._managed("add replicas")
+        if len(hostnames) > n:
+            raise BadRequest("Length of hostname list is more than newly added instances")
+        async with self._command:
+            room = self._settings.max_replicas - len(self._membership.members)
+            if n > room:
+                raise Conflict(
+                    f"n must be at most {room}, for {self._settings.max_replicas} replicas in all,"
+                    f" got {n}"
+                )
+            await self._add(provisioner, [*hostnames, *self._random_names(n - len(hostnames))])
+
+    async def remove(self, n: int, hostnames: Sequence[str]) -> None:
+        """Removes `n` replicas: those of `hostnames`, and random others. Each leaves the table at
+        once, ends its requests, and stops; returns when it has."""
+        provisioner = self._managed("remove replicas")
+        if len(hostnames) > n:
+            raise BadRequest("Length of hostname list is more than removable instances")
+        async with self._command:
+            present = self._membership.joined
+            if n > len(present):
+                raise BadRequest(
+                    f"n must be at most {len(present)}, the number of replicas, got {n}"
+                )
+            self._check_named(hostnames)
+            others = [hostname for hostname in present if hostname not in hostnames]
+            chosen = secrets.SystemRandom().sample(others, n - len(hostnames))
+            leaving = await self._leave(provisioner, [*hostnames, *chosen])
+        await asyncio.gather(*leaving)
+
+    async def put(self, hostnames: Sequence[str]) -> None:
+        """Makes the replicas exactly `hostnames`; returns when they all serve."""
+        provisioner = self._managed("set the replicas")
+        for hostname in hostnames:
+            check_hostname(hostname)
+            if hostnames.count(hostname) > 1:
+                raise BadRequest(f"hostname {hostname!r} is given twice")
+        if len(hostnames) > self._settings.max_replicas:
+            raise Conflict(
+                f"hostnames must be at most {self._settings.max_replicas}, got {len(hostnames)}"
+            )
+        async with self._command:
+            present = self._membership.joined
+            missing = [hostname for hostname in hostnames if hostname not in present]
+            surplus = [hostname for hostname in present if hostname not in hostnames]
+            await self._add(provisioner, missing)
+            leaving = await self._leave(provisioner, surplus)
+            kept = [self._membership.member(hostname) for hostname in hostnames]
+            await self._answering(kept)
+        await asyncio.gather(*leaving)
+
+    async def configure(self, config: RingConfig) -> None:
+        """Switches the ring; requests in flight end where they are, new ones follow the new one."""
+        async with self._command:
+            self._membership.configure(config)
+            await self._save()
+
+    async def crash(self, hostname: str) -> None:
+        """SIGKILL, behind our own back: nothing here takes note of it."""
+        await self._fault("crash", hostname)
+
+    async def pause(self, hostname: str) -> None:
+        await self._fault("pause", hostname)
+
+    async def resume(self, hostname: str) -> None:
+        await self._fault("resume", hostname)
+
+    # Observer: a death starts the healing
+
+    def replica_died(self, member: Member, replica: Replica) -> None:
+        self._data_plane.cut(replica)
+        if self._provisioner is not None:
+            member.replica = None  # this life is over, even if it should answer once more
+            self._healing[member] = asyncio.ensure_future(self._heal(self._provisioner, member))
+
+    def replica_started(self, member: Member, replica: Replica) -> None: ...
+
+    def replica_suspected(self, replica: Replica) -> None: ...
+
+    def table_published(self, table: RoutingTable) -> None: ...
+
+    # Within: commands
+
+    def _managed(self, what: str) -> ProvisionerClient:
+        if self._provisioner is None:
+            raise Conflict(
+                f"cannot {what}: this load balancer was started with --replica, in front of servers"
+                " that it does not manage; start it with --provisioner-socket to manage replicas"
+            )
+        return self._provisioner
+
+    def _check_named(self, hostnames: Sequence[str]) -> None:
+        for hostname in hostnames:
+            check_hostname(hostname)
+            if hostnames.count(hostname) > 1:
+                raise BadRequest(f"hostname {hostname!r} is given twice")
+            self._membership.member(hostname)
+
+    def _random_names(self, count: int) -> list[str]:
+        names: set[str] = set()
+        while len(names) < count:
+            name = f"S{secrets.token_hex(3)}"
+            if name not in self._membership.members:
+                names.add(name)
+        return sorted(names)
+
+    async def _add(self, provisioner: ProvisionerClient, hostnames: Sequence[str]) -> None:
+        members = self._membership.reserve(hostnames)
+        try:
+            await _all(self._start(provisioner, member) for member in members)
+            await self._answering(members)
+        except BaseException:
+            self._membership.remove(hostnames)
+            await asyncio.gather(
+                *(provisioner.remove(hostname) for hostname in hostnames), return_exceptions=True
+            )
+            raise
+        self._membership.join(members)
+        await self._save()
+
+    async def _start(self, provisioner: ProvisionerClient, member: Member) -> None:
+        if (leaving := self._leaving.get(member.hostname)) is not None:
+            await asyncio.wait([leaving])
+        address = await provisioner.create_or_replace(member.hostname, member.server_id)
+        self._membership.start(member, address)
+
+    async def _answering(self, members: Sequence[Member]) -> None:
+        """Returns when all have answered a heartbeat; ReplicaNotAnswering names the others."""
+        timeout_s = self._settings.start_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                for member in members:
+                    await member.answers.wait()
+        except TimeoutError:
+            silent = ", ".join(m.hostname for m in members if not m.answers.is_set())
+            raise ReplicaNotAnswering(f"no heartbeat within {timeout_s} s from {silent}") from None
+
+    async def _leave(
+        self, provisioner: ProvisionerClient, hostnames: Sequence[str]
+    ) -> list[asyncio.Task[None]]:
+        """Takes `hostnames` out of the table now; their drains, which then go on by themselves."""
+        members = self._membership.remove(hostnames)
+        for member in members:
+            if (healing := self._healing.pop(member, None)) is not None:
+                healing.cancel()
+            task = asyncio.ensure_future(self._drain(provisioner, member))
+            self._leaving[member.hostname] = task
+        await self._save()
+        return [self._leaving[member.hostname] for member in members]
+
+    async def _drain(self, provisioner: ProvisionerClient, member: Member) -> None:
+        try:
+            if member.replica is not None:
+                self._events.record("draining", hostname=member.hostname)
+                await self._data_plane.drain(member.replica, self._settings.drain_timeout_s)
+            await provisioner.remove(member.hostname)
+            self._events.record("drained", hostname=member.hostname)
+        finally:
+            del self._leaving[member.hostname]
+
+    async def _fault(self, verb: str, hostname: str) -> None:
+        provisioner = self._managed(f"{verb} a replica")
+        self._membership.member(hostname)
+        call = {"crash": provisioner.kill, "pause": provisioner.pause, "resume": provisioner.resume}
+        await call[verb](hostname)
+
+    # Within: healing
+
+    async def _heal(self, provisioner: ProvisionerClient, member: Member) -> None:
+        """Puts a fresh replica in the dead one's place, however long it takes."""
+        await asyncio.sleep(self._delay_before_healing(member))
+        dead = member.hostname
+        if self._settings.replacement_name == "random":
+            self._membership.rename(member, *self._random_names(1))
+            await self._save()
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            try:
+                await self._start(provisioner, member)
+                await self._answering([member])
+                if member.hostname != dead:
+                    await provisioner.remove(dead)
+                break
+            except LoadBalancerError as error:
+                logger.warning("replacing %s: %s; again in %s s", dead, error, backoff_s)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
+        self._healing.pop(member, None)
+        self._events.record("replaced", hostname=dead, by=member.hostname)
+
+    def _delay_before_healing(self, member: Member) -> float:
+        """0 s for the first deaths of a name within a minute, then 0.5, 1, 2 … 30 s."""
+        now = asyncio.get_running_loop().time()
+        recent = [at for at in self._deaths.get(member.hostname, []) if now - at < WELL_AFTER_S]
+        self._deaths[member.hostname] = [*recent, now]
+        if len(recent) < QUICK_DEATHS:
+            return 0.0
+        return min(BACKOFF_FIRST_S * 2.0 ** (len(recent) - QUICK_DEATHS), BACKOFF_LAST_S)
+
+    # Within: state
+
+    def _load(self) -> SavedState | None:
+        if self._state_file is None:
+            return None
+        try:
+            return self._state_file.load()
+        except InvalidState as error:
+            logger.error("%s; going on with the replicas that run", error)
+            return None
+
+    async def _adopt(self, provisioner: ProvisionerClient, saved: SavedState | None) -> None:
+        running = {each.hostname: each for each in await _patiently(provisioner)}
+        if saved is not None:
+            self._membership.restore(saved.ring)
+            if saved.configured != self._settings.ring_config:
+                try:
+                    self._membership.configure(self._settings.ring_config)
+                except Conflict as error:
+                    logger.error("the settings' ring does not fit, keeping the old: %s", error)
+        else:
+            known = sorted(running.values(), key=lambda each: each.server_id)
+            self._membership.join(self._membership.reserve([each.hostname for each in known]))
+        for hostname in running.keys() - self._membership.members.keys():
+            logger.info("removing %s, which no command has made", hostname)
+            await provisioner.remove(hostname)
+        for member in self._membership.members.values():
+            found = running.get(member.hostname)
+            if found is not None and found.state == "running" and found.address is not None:
+                self._membership.start(member, found.address)
+            else:
+                self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
+        await self._save()
+
+    async def _save(self) -> None:
+        if self._state_file is not None:
+            state = SavedState(self._membership.joined_ring(), self._settings.ring_config)
+            await asyncio.to_thread(self._state_file.save, state)
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Waits for all, then raises the first error, so that nothing is left half-way behind it."""
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _patiently(provisioner: ProvisionerClient) -> list[Provisioned]:
+    """What the provisioner lists, as soon as it answers: both may have just been started."""
+    backoff_s = 0.1
+    while True:
+        try:
+            return await provisioner.list()
+        except LoadBalancerError as error:
+            logger.info("waiting: %s", error)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, 2.0)

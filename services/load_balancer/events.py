@@ -1,0 +1,87 @@
+"""What happened to the lab, in order: a bounded log that `/events` streams.
+
+Written on the event loop, read by the admin API's threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+KEPT = 1000  # events a late subscriber can still ask for
+
+
+@dataclass(frozen=True)
+class Event:
+    """`kind` is one of joined, suspect, alive, dead, replaced, draining, drained, ring."""
+
+    id: int
+    time: float  # seconds since the epoch
+    kind: str
+    detail: dict[str, object]
+
+    def as_dict(self) -> dict[str, object]:
+        return {"id": self.id, "time": self.time, "kind": self.kind, **self.detail}
+
+    def as_json(self) -> str:
+        return json.dumps(self.as_dict())
+
+    def as_server_sent(self) -> str:
+        """The WHATWG event-stream framing: its id lets a browser resume where it was cut."""
+        return f"id: {self.id}\nevent: {self.kind}\ndata: {self.as_json()}\n\n"
+
+
+class EventLog:
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._ids = itertools.count(1)
+        self._changed = threading.Condition(threading.RLock())
+        self._closed = False
+
+    def record(self, kind: str, **detail: object) -> None:
+        logger.info("%s %s", kind, " ".join(f"{name}={value}" for name, value in detail.items()))
+        with self._changed:
+            self._events.append(Event(next(self._ids), round(time.time(), 6), kind, detail))
+            self._changed.notify_all()
+
+    def since(self, last_id: int) -> list[Event]:
+        """The kept events that came after the one numbered `last_id`, oldest first."""
+        with self._changed:
+            return [event for event in self._events if event.id > last_id]
+
+    @property
+    def last_id(self) -> int:
+        with self._changed:
+            return self._events[-1].id if self._events else 0
+
+    def close(self) -> None:
+        """Ends all streams."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def stream(self, last_id: int, *, keepalive_s: float) -> Iterator[str]:
+        """Server-sent events after `last_id`, forever; a comment when nothing happens for long,
+        so that a reader who has gone is noticed."""
+        yield ": ringlab\n\n"
+        while True:
+            with self._changed:
+                events = self.since(last_id)
+                if not (events or self._closed):
+                    self._changed.wait(keepalive_s)
+                    events = self.since(last_id)
+            if self._closed:
+                return
+            if not events:
+                yield ": still here\n\n"
+            for event in events:
+                last_id = event.id
+                yield event.as_server_sent()

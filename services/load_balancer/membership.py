@@ -1,0 +1,237 @@
+"""Membership: the replicas, their health and the ring. The only mutable state of the control plane.
+
+It is touched on the event loop alone, by methods that never wait, so each is one atomic step:
+it either takes effect whole, or raises and changes nothing. Whatever changes who serves what
+publishes a new routing table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from load_balancer.errors import BadRequest, Conflict, UnknownReplica, ring_errors
+from load_balancer.events import EventLog
+from load_balancer.health import Evidence, Health, State, Thresholds
+from load_balancer.routing import Replica, RoutingTable
+from load_balancer.settings import HOSTNAME, Address
+from ring import RingConfig, SlotRing
+
+_NUMBERED = re.compile(r"Server([1-9][0-9]{0,8})")
+
+
+@dataclass(eq=False)
+class Member:
+    """A place in the ring, and the replica that fills it now, if one does."""
+
+    hostname: str
+    server_id: int
+    joined: bool = False  # until then it holds its slots, and serves nothing
+    replica: Replica | None = None
+    health: Health = field(default_factory=Health)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)  # set while ALIVE
+
+    @property
+    def is_listed(self) -> bool:
+        """Counts among the N replicas of `/rep`."""
+        return self.joined and self.health.state in (State.ALIVE, State.SUSPECT)
+
+
+class Observer(Protocol):
+    """Who wants to know of changes; called on the event loop, after the change."""
+
+    def table_published(self, table: RoutingTable) -> None: ...
+    def replica_started(self, member: Member, replica: Replica) -> None: ...
+    def replica_suspected(self, replica: Replica) -> None: ...
+    def replica_died(self, member: Member, replica: Replica) -> None: ...
+
+
+class Membership:
+    def __init__(self, config: RingConfig, thresholds: Thresholds, events: EventLog) -> None:
+        self.ring = SlotRing(config)
+        self.members: dict[str, Member] = {}
+        self.observers: list[Observer] = []
+        self._thresholds = thresholds
+        self._events = events
+        self.table = RoutingTable(self.ring, {}, 0)
+
+    # Questions
+
+    @property
+    def listed(self) -> list[str]:
+        """Hostnames of the replicas that `/rep` shows, in the order in which they joined."""
+        return [member.hostname for member in self.members.values() if member.is_listed]
+
+    @property
+    def joined(self) -> list[str]:
+        """Hostnames of all members that a command has made, the dead and replaced included."""
+        return [member.hostname for member in self.members.values() if member.joined]
+
+    def member(self, hostname: str) -> Member:
+        """UnknownReplica if there is none of that name."""
+        try:
+            return self.members[hostname]
+        except KeyError:
+            known = ", ".join(self.joined) or "none"
+            raise UnknownReplica(
+                f"hostname {hostname!r} is no replica; there are: {known}"
+            ) from None
+
+    def joined_ring(self) -> SlotRing:
+        """The ring without the members that are still joining: what a restart must find."""
+        ring = self.ring.copy()
+        for member in self.members.values():
+            if not member.joined:
+                ring.remove(member.hostname)
+        return ring
+
+    # Changes
+
+    def reserve(self, hostnames: Sequence[str]) -> list[Member]:
+        """Gives all of `hostnames` an id and slots, or none of them (BadRequest, Conflict).
+        They serve nothing until `join`."""
+        self._check_new(hostnames)
+        ring, members = self.ring.copy(), []
+        for hostname in hostnames:
+            server_id = _server_id(hostname, {ring.node_id(node) for node in ring.nodes})
+            with ring_errors():
+                ring.add(hostname, server_id)
+            members.append(Member(hostname, server_id))
+        self.ring = ring
+        self.members |= {member.hostname: member for member in members}
+        self._publish()
+        return members
+
+    def start(self, member: Member, address: Address) -> Replica:
+        """`member` is filled by a new replica at `address`; its health begins anew."""
+        member.replica = Replica(member.hostname, address)
+        self._set_health(member, Health(since=self._now()))
+        for observer in self.observers:
+            observer.replica_started(member, member.replica)
+        return member.replica
+
+    def join(self, members: Iterable[Member]) -> None:
+        """From now on they serve, whenever they are alive."""
+        for member in members:
+            member.joined = True
+            self._events.record("joined", hostname=member.hostname, server_id=member.server_id)
+        self._publish()
+
+    def remove(self, hostnames: Iterable[str]) -> list[Member]:
+        """Takes them out of the ring and returns them. UnknownReplica, and nothing changed."""
+        leaving = [self.member(hostname) for hostname in hostnames]
+        ring = self.ring.copy()
+        for member in leaving:
+            ring.remove(member.hostname)
+        self.ring = ring
+        for member in leaving:
+            del self.members[member.hostname]
+        self._publish()
+        return leaving
+
+    def rename(self, member: Member, hostname: str) -> None:
+        """`member` gives up its name, id and slots for those of `hostname`."""
+        ring = self.ring.copy()
+        ring.remove(member.hostname)
+        server_id = _server_id(hostname, {ring.node_id(node) for node in ring.nodes})
+        with ring_errors():
+            ring.add(hostname, server_id)
+        self.ring = ring
+        del self.members[member.hostname]
+        member.hostname, member.server_id = hostname, server_id
+        self.members[hostname] = member
+        self._publish()
+
+    def configure(self, config: RingConfig) -> None:
+        """Builds the ring anew, members in the order of their ids, so that its slots depend on
+        nothing but configuration and members. Conflict if they do not fit; nothing changed."""
+        ring = SlotRing(config)
+        with ring_errors():
+            for member in sorted(self.members.values(), key=lambda member: member.server_id):
+                ring.add(member.hostname, member.server_id)
+        self.ring = ring
+        self._publish()
+        self._events.record("ring", **{name: getattr(config, name) for name in _RING_EVENT_FIELDS})
+
+    def restore(self, ring: SlotRing) -> None:
+        """Takes over a ring that was saved; its members have joined and wait for `start`."""
+        self.ring = ring
+        self.members = {
+            hostname: Member(hostname, ring.node_id(hostname), joined=True)
+            for hostname in ring.nodes
+        }
+        self._publish()
+
+    def learn(self, replica: Replica, evidence: Evidence, *, asked_at: float | None = None) -> None:
+        """Evidence about one life of a replica, gathered by asking at `asked_at` (the loop's
+        clock, None: now). About a life that is over it changes nothing."""
+        member = self.members.get(replica.hostname)
+        if member is None or member.replica is not replica:
+            return
+        now = self._now()
+        before = member.health
+        asked_at = now if asked_at is None else asked_at
+        after = before.after(evidence, self._thresholds, asked_at=asked_at, now=now)
+        self._set_health(member, after)
+        if after.state is before.state:
+            return
+        self._events.record(after.state, hostname=replica.hostname, after=str(evidence))
+        self._publish()
+        for observer in self.observers:
+            if after.state is State.SUSPECT:
+                observer.replica_suspected(replica)
+            elif after.state is State.DEAD:
+                observer.replica_died(member, replica)
+
+    # Within
+
+    def _set_health(self, member: Member, health: Health) -> None:
+        member.health = health
+        if health.state is State.ALIVE:
+            member.answers.set()
+        else:
+            member.answers.clear()
+
+    def _check_new(self, hostnames: Sequence[str]) -> None:
+        present = {name.lower(): name for name in self.members}  # host names ignore case: RFC 4343
+        for hostname in hostnames:
+            check_hostname(hostname)
+            if (same := present.get(hostname.lower())) in self.members:
+                raise Conflict(f"hostname {hostname!r} is already present, as {same!r}")
+            if same is not None:
+                raise BadRequest(f"hostname {hostname!r} is given twice")
+            present[hostname.lower()] = hostname
+
+    def _publish(self) -> None:
+        joined = [member for member in self.members.values() if member.joined and member.replica]
+        # With nobody alive, a suspect is a better guess than an error.
+        serving = [member for member in joined if member.health.state is State.ALIVE] or [
+            member for member in joined if member.health.state is State.SUSPECT
+        ]
+        replicas = {member.hostname: member.replica for member in serving if member.replica}
+        self.table = RoutingTable(self.ring, replicas, self.table.version + 1)
+        for observer in self.observers:
+            observer.table_published(self.table)
+
+    _now: Callable[[], float] = staticmethod(lambda: asyncio.get_running_loop().time())
+
+
+_RING_EVENT_FIELDS = ("num_slots", "num_virtual_nodes", "key_hash", "virtual_node_hash", "probing")
+
+
+def check_hostname(hostname: str) -> None:
+    """BadRequest unless it is one label of a host name, RFC 1123 §2.1."""
+    if not HOSTNAME.fullmatch(hostname):
+        raise BadRequest(
+            f"hostname must be 1 to 63 letters, digits and inner hyphens, got {hostname!r}"
+        )
+
+
+def _server_id(hostname: str, taken: set[int]) -> int:
+    """K for `ServerK` while K is free, else the smallest free id from 1."""
+    if (match := _NUMBERED.fullmatch(hostname)) and int(match[1]) not in taken:
+        return int(match[1])
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)

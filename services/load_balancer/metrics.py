@@ -1,0 +1,76 @@
+"""`/metrics`: the data plane's plain counters, in Prometheus's text format, made when asked for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from load_balancer.health import State
+from load_balancer.membership import Membership
+from load_balancer.proxy.server import Server
+from load_balancer.proxy.upstream import LATENCY_BUCKETS_S
+
+
+class Metrics(Collector):
+    """Reads counters that others write without a lock: each is exact, their sum may be an instant
+    apart."""
+
+    def __init__(self, server: Server, membership: Membership) -> None:
+        self._server = server
+        self._membership = membership
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "ringlab_requests", "Answered by replicas", labels=["replica", "status"]
+        )
+        losses = CounterMetricFamily(
+            "ringlab_lost_tries", "Tries that ended without an answer", labels=["replica"]
+        )
+        retries = CounterMetricFamily(
+            "ringlab_retries", "Tries that went on to another replica", labels=["replica"]
+        )
+        latency = HistogramMetricFamily(
+            "ringlab_latency_seconds", "From request to the answer's end", labels=["replica"]
+        )
+        for hostname, stats in list(self._server.stats.items()):
+            for digit, count in enumerate(stats.answers[1:], start=1):
+                requests.add_metric([hostname, f"{digit}xx"], count)
+            losses.add_metric([hostname], stats.losses)
+            retries.add_metric([hostname], stats.retries)
+            bounds = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
+            cumulative = itertools.accumulate(stats.latency_counts)
+            latency.add_metric(
+                [hostname], list(zip(bounds, cumulative, strict=True)), stats.latency_sum_s
+            )
+        in_flight = GaugeMetricFamily(
+            "ringlab_in_flight", "Requests not yet answered", labels=["replica"]
+        )
+        for hostname, count in self._server.in_flight.items():
+            in_flight.add_metric([hostname], count)
+        health = GaugeMetricFamily(
+            "ringlab_replica_state", "1 for the state a replica is in", labels=["replica", "state"]
+        )
+        for member in list(self._membership.members.values()):
+            for state in State:
+                health.add_metric([member.hostname, state], float(member.health.state is state))
+        clients = GaugeMetricFamily(
+            "ringlab_client_connections", "Open now", self._server.num_clients
+        )
+        version = CounterMetricFamily(
+            "ringlab_table_version", "Routing tables published", self._membership.table.version
+        )
+        yield from (requests, losses, retries, latency, in_flight, health, clients, version)

@@ -1,0 +1,95 @@
+"""The provisioner, as the control plane calls it: six verbs over its Unix socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from load_balancer.errors import (
+    BadRequest,
+    Conflict,
+    LoadBalancerError,
+    ProvisionerRefused,
+    ProvisionerUnavailable,
+    UnknownReplica,
+)
+from load_balancer.settings import Address, parse_address
+
+TIMEOUT_S = 60.0  # an engine under load takes seconds to start a container, not a minute
+_ERRORS: dict[int, type[LoadBalancerError]] = {
+    400: BadRequest,
+    404: UnknownReplica,
+    409: Conflict,
+    503: ProvisionerUnavailable,
+}
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """A replica as the provisioner knows it; `address` is None unless `state` is running or
+    paused."""
+
+    hostname: str
+    server_id: int
+    address: Address | None
+    state: str  # running, paused or exited
+
+
+class ProvisionerClient:
+    """Every call raises ProvisionerUnavailable, ProvisionerRefused, or the error that the
+    provisioner's answer names."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._session = aiohttp.ClientSession(
+            base_url="http://provisioner",
+            connector=aiohttp.UnixConnector(str(socket), limit=0),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def list(self) -> list[Provisioned]:
+        return [_provisioned(each) for each in (await self._call("GET", ""))["replicas"]]
+
+    async def create_or_replace(self, hostname: str, server_id: int) -> Address:
+        """Starts a fresh replica, in place of any of that name; its address. It may not answer
+        HTTP yet."""
+        made = _provisioned(await self._call("PUT", f"/{hostname}", {"server_id": server_id}))
+        if made.address is None:
+            raise ProvisionerRefused(f"replica {hostname} was {made.state} as soon as it started")
+        return made.address
+
+    async def remove(self, hostname: str) -> None:
+        await self._call("DELETE", f"/{hostname}")
+
+    async def kill(self, hostname: str) -> None:
+        await self._call("POST", f"/{hostname}/kill")
+
+    async def pause(self, hostname: str) -> None:
+        await self._call("POST", f"/{hostname}/pause")
+
+    async def resume(self, hostname: str) -> None:
+        await self._call("POST", f"/{hostname}/resume")
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            async with self._session.request(method, f"/replicas{path}", json=body) as response:
+                answer = {} if response.status == 204 else await response.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise ProvisionerUnavailable(
+                f"the provisioner does not answer on {self._socket}: {error!r}"
+            ) from error
+        if response.status >= 400:
+            message = str(answer.get("message", answer)).removeprefix("<Error> ")
+            raise _ERRORS.get(response.status, ProvisionerRefused)(message)
+        return answer
+
+
+def _provisioned(answer: dict[str, Any]) -> Provisioned:
+    address = parse_address(answer["address"]) if answer["address"] else None
+    return Provisioned(answer["hostname"], answer["server_id"], address, answer["state"])

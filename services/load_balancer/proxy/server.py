@@ -1,0 +1,184 @@
+"""The data plane as one object: the listening socket, its clients, and a pool for each replica."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from load_balancer.health import Evidence
+from load_balancer.membership import Member
+from load_balancer.proxy import wire
+from load_balancer.proxy.protocol import ClientConnection
+from load_balancer.proxy.upstream import Pool, Stats
+from load_balancer.routing import Replica, RoutingTable
+from load_balancer.settings import Settings
+
+SWEEP_S = 0.25  # how exact timeouts are
+ADMIN_CONNECTIONS = 32
+ADMIN_TIMEOUT_S = 150.0  # a command may wait for containers to start and requests to end
+
+ADMIN_PATHS = frozenset(
+    {
+        b"/rep",
+        b"/add",
+        b"/rm",
+        b"/crash",
+        b"/pause",
+        b"/resume",
+        b"/ring",
+        b"/route",
+        b"/events",
+        b"/metrics",
+        b"/openapi.json",
+        b"/dashboard",
+    }
+)
+
+
+class Server:
+    """Reads the routing table; hands each request to a replica, or to the admin API on
+    `admin_socket`. Tells `on_evidence` when a replica refuses, and when (None) it hangs up."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: RoutingTable,
+        admin_socket: Path,
+        on_evidence: Callable[[Replica, Evidence | None], None],
+    ) -> None:
+        self.settings = settings
+        self.table = table
+        self.loop = asyncio.get_running_loop()
+        self.max_attempts = settings.max_attempts
+        self.is_closing = False
+        self.stats: defaultdict[str, Stats] = defaultdict(Stats)
+        self._on_evidence = on_evidence
+        self._pools: dict[Replica, Pool] = {}
+        self._clients: set[ClientConnection] = set()
+        self._sockets: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self.admin_pool = self._new_pool(
+            None, admin_socket, Stats(), ADMIN_CONNECTIONS, ADMIN_TIMEOUT_S
+        )
+
+    async def listen(self) -> None:
+        """Accepts clients from now on. OSError if the address cannot be had."""
+        host, port = self.settings.bind_address
+        self._sockets = await self.loop.create_server(
+            lambda: ClientConnection(self), host, port, backlog=1024
+        )
+        self._sweep()
+
+    async def close(self, grace_s: float) -> None:
+        """Accepts no more, answers what is in flight, and cuts what takes longer than `grace_s`."""
+        self.is_closing = True
+        if self._sockets is not None:
+            self._sockets.close()
+        deadline = self.loop.time() + grace_s
+        for client in list(self._clients):
+            client.close_when_idle()
+        while self._clients and self.loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        for client in list(self._clients):
+            client.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for pool in [*self._pools.values(), self.admin_pool]:
+            pool.cut()
+
+    # What exchanges ask
+
+    def pool(self, replica: Replica) -> Pool:
+        try:
+            return self._pools[replica]
+        except KeyError:
+            stats = self.stats[replica.hostname]
+            pool = self._new_pool(
+                replica, None, stats, self.settings.pool_size, self.settings.response_timeout_s
+            )
+            self._pools[replica] = pool
+            return pool
+
+    @staticmethod
+    def is_admin(path: bytes) -> bool:
+        return path in ADMIN_PATHS or path.startswith(b"/dashboard/")
+
+    # What the control plane asks
+
+    async def drain(self, replica: Replica, timeout_s: float) -> None:
+        """Returns when no request is in flight to `replica`, or cuts them after `timeout_s`."""
+        if (pool := self._pools.get(replica)) is not None:
+            await pool.drain(timeout_s)
+            self._pools.pop(replica, None)
+
+    def cut(self, replica: Replica) -> None:
+        """Closes all connections to `replica` now; what is in flight fails over."""
+        if (pool := self._pools.pop(replica, None)) is not None:
+            pool.cut()
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Requests that each replica has not answered yet, by hostname."""
+        return {replica.hostname: pool.in_flight for replica, pool in self._pools.items()}
+
+    @property
+    def num_clients(self) -> int:
+        return len(self._clients)
+
+    # Observer of membership
+
+    def table_published(self, table: RoutingTable) -> None:
+        self.table = table
+
+    def replica_started(self, member: Member, replica: Replica) -> None: ...
+
+    def replica_suspected(self, replica: Replica) -> None: ...
+
+    def replica_died(self, member: Member, replica: Replica) -> None:
+        self.cut(replica)
+
+    # What clients tell
+
+    def connected(self, client: ClientConnection) -> None:
+        if len(self._clients) >= self.settings.max_connections:
+            message = f"there are {self.settings.max_connections} connections, and no room for more"
+            client.turn_away(
+                wire.error_response(503, message, method=b"GET", lines=wire.VIA + wire.CLOSE)
+            )
+            return
+        self._clients.add(client)
+
+    def disconnected(self, client: ClientConnection) -> None:
+        self._clients.discard(client)
+
+    # Within
+
+    def _new_pool(
+        self,
+        replica: Replica | None,
+        path: Path | None,
+        stats: Stats,
+        size: int,
+        response_timeout_s: float,
+    ) -> Pool:
+        return Pool(
+            loop=self.loop,
+            replica=replica,
+            path=path,
+            stats=stats,
+            size=size,
+            connect_timeout_s=self.settings.connect_timeout_s,
+            response_timeout_s=response_timeout_s,
+            idle_s=self.settings.pool_idle_s,
+            on_evidence=self._on_evidence,
+        )
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for client in list(self._clients):
+            client.sweep(now)
+        for pool in [*self._pools.values(), self.admin_pool]:
+            pool.sweep(now)
+        self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)

@@ -1,0 +1,183 @@
+"""The load balancer's settings: one frozen object, read once from the command line and the
+environment (`LOAD_BALANCER_<NAME>`; the command line wins), then passed as an argument."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ring import PRESETS, RingConfig, RingError
+
+Address = tuple[str, int]
+HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123 §2.1
+# A ring's fields, as settings and the admin API call them, and as the ring library does.
+RING_FIELDS = {
+    "slots": "num_slots",
+    "virtual_nodes": "num_virtual_nodes",
+    "key_hash": "key_hash",
+    "virtual_node_hash": "virtual_node_hash",
+    "probing": "probing",
+}
+
+
+def parse_address(text: str) -> Address:
+    """`"127.0.0.1:6060"` or `"[::1]:6060"` as host and port. ValueError names the text."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"expected HOST:PORT with a port from 0 to 65535, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+class Settings(BaseSettings):
+    """Every field has its unit in its name and its default here; `--help` prints this table."""
+
+    model_config = SettingsConfigDict(env_prefix="LOAD_BALANCER_", frozen=True)
+
+    bind: str = Field("127.0.0.1:5050", description="HOST:PORT of the traffic and the admin API")
+    replica: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME=HOST:PORT of a server that we do not manage; repeatable"
+    )
+    provisioner_socket: Path | None = Field(
+        None, description="Unix socket of the provisioner that starts and stops our replicas"
+    )
+    state_file: Path | None = Field(
+        None, description="where replicas, their slots and the ring survive a restart"
+    )
+
+    preset: str = Field("default", description="ring to begin with: " + ", ".join(PRESETS))
+    slots: int | None = Field(None, description="slots of the ring, instead of the preset's")
+    virtual_nodes: int | None = Field(None, description="virtual nodes per replica, likewise")
+    key_hash: str | None = Field(None, description="hash of a request id, likewise")
+    virtual_node_hash: str | None = Field(None, description="hash of a virtual node, likewise")
+    probing: Literal["linear", "quadratic"] | None = Field(
+        None, description="linear or quadratic, likewise"
+    )
+
+    heartbeat_path: str = Field("/heartbeat", description="what a heartbeat asks for")
+    heartbeat_interval_s: float = Field(0.25, gt=0, description="between two heartbeats")
+    heartbeat_timeout_s: float = Field(1.0, gt=0, description="until one counts as not answered")
+    heartbeat_fall: int = Field(2, ge=1, description="heartbeats missed in a row: dead")
+    heartbeat_rise: int = Field(2, ge=1, description="answered in a row: a dead one is alive again")
+
+    connect_timeout_s: float = Field(0.3, gt=0, description="to open a connection to a replica")
+    response_timeout_s: float = Field(30.0, gt=0, description="of silence from a replica: 504")
+    client_timeout_s: float = Field(10.0, gt=0, description="for a client to send head or body")
+    idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
+    pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
+    pool_size: int = Field(256, ge=1, description="connections to one replica; more must wait")
+    max_connections: int = Field(4096, ge=1, description="clients at once; more get 503")
+    max_attempts: int = Field(3, ge=1, description="replicas that one request may try")
+
+    start_timeout_s: float = Field(30.0, gt=0, description="for a new replica's first heartbeat")
+    drain_timeout_s: float = Field(30.0, gt=0, description="for requests of a leaving replica")
+    replacement_name: Literal["same", "random"] = Field(
+        "same", description="of a dead replica's replacement: its own, so that its keys return"
+    )
+    max_replicas: int = Field(64, ge=1, description="that /add and PUT /rep will go up to")
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names accepted in Host on admin calls besides localhost; comma-separated"
+    )
+    admin_token: str = Field("", description="bearer token that admin calls must then carry")
+    open_admin: bool = Field(
+        False, description="no token though bound beyond loopback: the port is not published"
+    )
+
+    @field_validator("replica", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("bind")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        parse_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        try:
+            _ = self.ring_config
+        except RingError as error:
+            raise ValueError(str(error)) from error
+        _ = self.unmanaged_replicas
+        if self.unmanaged_replicas and self.provisioner_socket:
+            raise ValueError("--replica and --provisioner-socket exclude each other")
+        if not (self.admin_token or self.open_admin or _is_loopback(self.bind_address[0])):
+            raise ValueError(
+                f"bound to {self.bind}, beyond loopback, the admin API needs an --admin-token"
+            )
+        return self
+
+    @property
+    def bind_address(self) -> Address:
+        return parse_address(self.bind)
+
+    @property
+    def unmanaged_replicas(self) -> dict[str, Address]:
+        """Hostname → address of the servers that we route to without managing them."""
+        replicas: dict[str, Address] = {}
+        for text in self.replica:
+            name, equals, address = text.partition("=")
+            if not equals or not HOSTNAME.fullmatch(name):
+                raise ValueError(f"--replica wants NAME=HOST:PORT with a hostname, got {text!r}")
+            if name in replicas:
+                raise ValueError(f"--replica {name} is given twice")
+            replicas[name] = parse_address(address)
+        return replicas
+
+    @property
+    def ring_config(self) -> RingConfig:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        overrides = {
+            theirs: value
+            for ours, theirs in RING_FIELDS.items()
+            if (value := getattr(self, ours)) is not None
+        }
+        return replace(PRESETS[self.preset], **overrides)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def from_command_line(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings of this process; exits with status 2 and one line per fault if they are wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m load_balancer",
+        description="Consistent-hashing load balancer: traffic and its admin API on one port.",
+        epilog="Each option may come from the environment: --pool-size as LOAD_BALANCER_POOL_SIZE.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34),
+    )
+    for name, field in Settings.model_fields.items():
+        option: dict[str, Any] = {"default": argparse.SUPPRESS, "metavar": name.upper()}
+        if name == "open_admin":
+            option = {"default": argparse.SUPPRESS, "action": "store_true"}
+        elif name == "replica":
+            option |= {"action": "append", "metavar": "NAME=HOST:PORT"}
+        default = "" if field.default in (None, (), "", False) else f" (default {field.default})"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", help=f"{field.description}{default}", **option
+        )
+    given = vars(parser.parse_args(arguments))
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        parser.exit(2, "".join(f"{parser.prog}: error: {fault}\n" for fault in faults))
