@@ -20,7 +20,8 @@ from provisioner.errors import SocketInUse
 logger = logging.getLogger(__name__)
 
 SOCKET_MODE = 0o660
-BACKLOG = 64
+# Beyond it connect() to a Unix socket fails at once (EAGAIN) instead of waiting as on TCP.
+BACKLOG = 1024
 # Absent from Python's socket module; asm-generic/socket.h. The kernel fills in the peer's
 # supplementary groups, and getsockopt() of Python takes 1024 bytes: 256 groups.
 SO_PEERGROUPS = 59
@@ -64,7 +65,9 @@ class PeerCheckedServer(UnixWSGIServer):  # type: ignore[misc]  # waitress has n
 
     def __init__(self, application: Any, listener: socket.socket, **adjustments: Any) -> None:
         self._gid = os.stat(listener.getsockname()).st_gid
-        super().__init__(application, _sock=listener, bind_socket=False, **adjustments)
+        super().__init__(
+            application, _sock=listener, bind_socket=False, backlog=BACKLOG, **adjustments
+        )
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """The next connection; None, as waitress has it, if there is none to serve."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import docker
+import docker.constants
 import docker.errors
+import docker.types
 import requests
 
 from provisioner.errors import ReplicaUnknown, RuntimeRefused, RuntimeUnreachable, WrongState
@@ -90,8 +92,10 @@ class DockerRuntime:
 
     @_engine_errors()
     def check(self) -> None:
-        # A new client asks the engine for its version: that is the whole check.
-        docker.APIClient(self._engine_url, timeout=CHECK_TIMEOUT_S).close()
+        # A client of its own, for the short timeout; /version is the same in all versions.
+        version = docker.constants.MINIMUM_DOCKER_API_VERSION
+        with docker.APIClient(self._engine_url, version, timeout=CHECK_TIMEOUT_S) as client:
+            client.version(api_version=False)
 
     @_engine_errors()
     def list(self) -> Sequence[Replica]:
@@ -188,6 +192,7 @@ class DockerRuntime:
             image=spec.image,
             name=f"{spec.lab}-replica-{hostname}",
             hostname=hostname,
+            detach=True,
             environment={"SERVER_ID": hostname},
             labels={
                 **self._labels,

@@ -1,0 +1,54 @@
+"""Fixtures: waiting for conditions, and asking replicas over HTTP."""
+
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import docker
+import pytest
+
+DEADLINE_S = 20
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Wait until a condition holds; what it raises of OSError counts as not yet."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline_s:
+            with suppress(OSError):
+                if condition():
+                    return
+            time.sleep(0.01)
+        pytest.fail(f"the condition did not hold within {DEADLINE_S} s")
+
+    return wait
+
+
+@pytest.fixture
+def ask() -> Callable[[str | None], str]:
+    """Body of GET /home at a replica's address; OSError if there is no answer in 0.5 s."""
+
+    def get(address: str | None) -> str:
+        with urllib.request.urlopen(f"http://{address}/home", timeout=0.5) as response:
+            return response.read().decode()
+
+    return get
+
+
+@pytest.fixture(autouse=True)
+def close_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the engine clients that threads keep for themselves until the process ends."""
+    clients = []
+
+    class Client(docker.APIClient):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            clients.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(docker, "APIClient", Client)
+    yield
+    for client in clients:
+        client.close()
