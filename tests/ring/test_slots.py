@@ -119,6 +119,14 @@ def test_owners_is_a_copy() -> None:
     assert "BAACAABC" == table_of(ring)
 
 
+def test_snapshot_is_a_copy() -> None:
+    """It stays what it was when the ring changes."""
+    ring = ring_of("A")
+    snapshot = ring.snapshot()
+    ring.add("B", 2)
+    assert {"A": (1, (2, 5))} == snapshot
+
+
 def test_explain_tells_every_step() -> None:
     """Key 33 hashes to 33, slot 1; slot 1 is passed, 2 is A's."""
     assert Explanation(
@@ -191,6 +199,7 @@ def test_node_that_fits_in_part_is_refused_whole() -> None:
     with pytest.raises(RingFull, match=r"virtual node 2 of 'C'.* 2 of at most 2 nodes"):
         ring.add("C", 3)
     assert before == (ring.snapshot(), table_of(ring))
+    assert table_of(ring) == "".join(ring.lookup(slot) for slot in range(8))
     assert ("A", "B") == ring.nodes
 
 

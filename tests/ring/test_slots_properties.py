@@ -243,6 +243,7 @@ def test_explanation_agrees_with_lookup(
 @given(small_configs(), histories)
 def test_full_ring_raises_and_is_unchanged(config: RingConfig, history: list[int]) -> None:
     """A refused node leaves no trace, and the capacity is in the message."""
+    config = replace(config, key_hash="identity")
     ring, one_too_many = ring_after(config, history), first_refused(config, history)
     for node_id in range(10, one_too_many):
         ring.add(name_of(node_id), node_id)
@@ -250,6 +251,7 @@ def test_full_ring_raises_and_is_unchanged(config: RingConfig, history: list[int
     with pytest.raises(RingFull, match=f"of at most {config.capacity} nodes"):
         ring.add(name_of(one_too_many), one_too_many)
     assert before == (ring.nodes, ring.snapshot(), owner_names(ring))
+    assert owner_names(ring) == [ring.lookup(slot) for slot in range(config.num_slots)]
 
 
 @laws
