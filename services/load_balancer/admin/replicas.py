@@ -1,4 +1,4 @@
-"""How many replicas there are, and which: the classic assignment's calls, and the idempotent PUT."""
+"""How many replicas there are, and which: the classic assignment's calls, and one idempotent."""
 
 from __future__ import annotations
 

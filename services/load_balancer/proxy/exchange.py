@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import secrets
 from enum import Enum
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from load_balancer.proxy import wire
@@ -99,27 +100,26 @@ class Exchange:
 
     # The request, as it is read
 
-    def read_head(self, fields: wire.Fields, version: str, *, keep_alive: bool) -> None:
+    def read_head(self, head: wire.Head, version: str, *, keep_alive: bool) -> None:
         """All fields are there: checks them, and settles what the exchange is. Raises Refused."""
         self.head_complete = True
         self.http10 = version == "1.0"
         self.close = not keep_alive
-        self._host = fields.host(version)
+        self._host = head.host(version)
         if not self.target.startswith(b"/") and b"://" in self.target:
             self._host, self.target = wire.authority_and_path(self.target)
         wire.check_start(self.method, self.target, version)
-        self._length, self.chunked = fields.content_length(), fields.is_chunked()
+        self._length, self.chunked = head.content_length(), head.is_chunked()
         if self.chunked and (self._length is not None or self.http10):
             # RFC 9112 §6.1: the classic request smuggling.
             raise wire.Refused(400, "Transfer-Encoding excludes Content-Length and HTTP/1.0")
         self.admin = self.client.server.is_admin(self.path)
         if self.admin and (self._length or 0) > MAX_ADMIN_BODY_BYTES:
             raise _too_large()
-        self._lines = fields.lines
-        given = fields.values(b"x-request-id")
-        self.request_id = given[0] if given else _random_id()
+        self._lines = head.lines
+        self.request_id = head.special.get(b"x-request-id") or _random_id()
         self.key = key_of(self.request_id)
-        if fields.values(b"expect") and not self.http10:
+        if b"expect" in head.special and not self.http10:
             self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1
 
     def read_body(self, data: bytes) -> None:
@@ -155,9 +155,9 @@ class Exchange:
 
     # Its tries
 
-    def start(self, now: float) -> None:
+    def start(self) -> None:
         """Its turn: all earlier requests of this connection are answered."""
-        self.started_at = now
+        self.started_at = perf_counter()
         server = self.client.server
         if self.refusal is not None:
             self.fail(self.refusal.status, str(self.refusal), close=True)
@@ -227,7 +227,7 @@ class Exchange:
     # Its answer
 
     def answer_head(
-        self, status: int, reason: bytes, lines: list[bytes], length: int | None
+        self, status: int, lines: list[bytes], length: int | None
     ) -> tuple[bytes, bool]:
         """The answer's head for the client, and whether its body goes out chunked. `length` is
         the body's in bytes, None if it is not known yet."""
@@ -236,7 +236,7 @@ class Exchange:
         if chunked and self.http10:
             chunked, self.close = False, True  # then the end of the connection ends the body
         head = (
-            wire.status_line(status, reason),
+            wire.status_line(status),
             *lines,
             wire.framing(length, chunked=chunked),
             self._our_lines(),

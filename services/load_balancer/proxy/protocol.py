@@ -30,13 +30,12 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         # For the connection's life
         self.server = server
-        self._loop = server.loop
         self._transport: asyncio.Transport
         self.gate: ReadGate
         self._fields = wire.Fields(is_request=True)
         self.on_header = self._fields.add
         self._parser = httptools.HttpRequestParser(self)
-        self.deadline = self._loop.time() + server.settings.client_timeout_s
+        self.deadline = self.server.now + server.settings.client_timeout_s
         self._linger_bytes = 0
         self._is_deaf = False  # nothing more is read as a request
         self._is_lingering = False  # all is answered; the client may still be writing
@@ -73,10 +72,10 @@ class ClientConnection(asyncio.Protocol):
         self._exchanges.popleft()
         if len(self._exchanges) < MAX_PIPELINED:
             self.gate.open(PIPELINE_FULL)
-        self.deadline = self._loop.time() + self.server.settings.idle_timeout_s
+        self.deadline = self.server.now + self.server.settings.idle_timeout_s
         if self._exchanges and (self._exchanges[0].head_complete or self._exchanges[0].refusal):
             # From the loop, not from here: a pipeline of answers at hand would nest its calls.
-            self._loop.call_soon(self._start, self._exchanges[0])
+            self.server.loop.call_soon(self._start, self._exchanges[0])
 
     def close_when_idle(self) -> None:
         """The server stops: an idle connection ends now, another with its answer."""
@@ -112,7 +111,7 @@ class ClientConnection(asyncio.Protocol):
             return
         reading = self._reading
         if reading is not None and reading.head_complete:
-            self.deadline = self._loop.time() + self.server.settings.client_timeout_s
+            self.deadline = self.server.now + self.server.settings.client_timeout_s
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -157,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._exchanges.append(self._reading)
         if len(self._exchanges) == 1:
-            self.deadline = self._loop.time() + self.server.settings.client_timeout_s
+            self.deadline = self.server.now + self.server.settings.client_timeout_s
         elif len(self._exchanges) >= MAX_PIPELINED:
             self.gate.close(PIPELINE_FULL)
 
@@ -173,9 +172,8 @@ class ClientConnection(asyncio.Protocol):
             return
         parser = self._parser
         exchange.method = parser.get_method()
-        self._fields.seal()
         exchange.read_head(
-            self._fields, parser.get_http_version(), keep_alive=parser.should_keep_alive()
+            self._fields.seal(), parser.get_http_version(), keep_alive=parser.should_keep_alive()
         )
         if self._exchanges[0] is exchange:
             self._start(exchange)
@@ -197,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         if self._exchanges and self._exchanges[0] is exchange and not exchange.started_at:
-            exchange.start(self._loop.time())
+            exchange.start()
 
     def _refuse(self, refusal: wire.Refused) -> None:
         """What came is no request: it is answered in its turn, and it is the last one."""
@@ -225,4 +223,4 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._is_lingering = True
             self._transport.write_eof()
-            self.deadline = self._loop.time() + LINGER_S
+            self.deadline = self.server.now + LINGER_S

@@ -51,6 +51,7 @@ class Server:
         self.settings = settings
         self.table = table
         self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time()  # as of the last sweep; exact enough for deadlines
         self.max_attempts = settings.max_attempts
         self.is_closing = False
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
@@ -176,9 +177,9 @@ class Server:
         )
 
     def _sweep(self) -> None:
-        now = self.loop.time()
+        self.now = self.loop.time()
         for client in list(self._clients):
-            client.sweep(now)
+            client.sweep(self.now)
         for pool in [*self._pools.values(), self.admin_pool]:
-            pool.sweep(now)
+            pool.sweep(self.now)
         self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import httptools
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # Upper bounds of the latency histogram, seconds: Prometheus's default buckets, and one below.
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+QUEUE_TIMEOUT_S = 5.0  # for a place among the connections of a replica
 _SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -51,7 +53,6 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         # For the connection's life
         self.pool = pool
-        self._loop = pool.loop
         self._transport: asyncio.Transport
         self._gate: ReadGate
         self._fields = wire.Fields(is_request=False)
@@ -61,7 +62,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.deadline = 0.0  # the loop's clock: of the next byte, or of idling
         # For one answer
-        self._reason = b""
         self._status = 0
         self._out: list[bytes] = []
         self._chunked = False
@@ -75,7 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.deadline = self._loop.time() + self.pool.response_timeout_s
+        self.deadline = self.pool.now + self.pool.response_timeout_s
         exchange.send_to(self)
 
     def write(self, data: bytes) -> None:
@@ -118,7 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:  # RFC 9112 §9.2: nobody has asked for this
             self._transport.abort()
             return
-        self.deadline = self._loop.time() + self.pool.response_timeout_s
+        self.deadline = self.pool.now + self.pool.response_timeout_s
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -157,11 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._complete:
             self._surplus = True
-        self._reason = b""
         self._fields.begin()
-
-    def on_status(self, reason: bytes) -> None:
-        self._reason += reason
 
     def on_headers_complete(self) -> None:
         exchange = self.exchange
@@ -169,24 +165,22 @@ class UpstreamConnection(asyncio.Protocol):
             self._surplus = True
             return
         status = self._parser.get_status_code()
+        head = self._fields.seal()
         if status < 200:
-            self._interim(exchange, status)
+            self._interim(exchange, status, head)
             return
         self._status = status
         # Asked now, for llhttp forgets the fields once the message is over.
         self._keep_alive = self._parser.should_keep_alive()
-        self._fields.seal()
-        length, chunked = self._fields.content_length(), self._fields.is_chunked()
+        length, chunked = head.content_length(), head.is_chunked()
         if chunked:
             length = None  # RFC 9112 §6.3: Transfer-Encoding overrides
         body = wire.has_body(exchange.method, status)
         self._until_close = body and length is None and not chunked
         self._missing = status == 404 and self.pool.replica is not None
         if not self._missing:
-            head, self._chunked = exchange.answer_head(
-                status, self._reason, self._fields.lines, length
-            )
-            self._out.append(head)
+            first, self._chunked = exchange.answer_head(status, head.lines, length)
+            self._out.append(first)
         if not body:
             self._complete = True
             # llhttp does not know what was asked: after HEAD it would wait for a body.
@@ -206,13 +200,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Within
 
-    def _interim(self, exchange: Exchange, status: int) -> None:
+    def _interim(self, exchange: Exchange, status: int, head: wire.Head) -> None:
         """1xx: RFC 9110 §15.2. 100 was already given by us, and 101 nobody has asked for."""
         if status == 101:
             raise wire.Refused(502, "101 without Upgrade")
         if status != 100 and not exchange.http10:
-            self._fields.seal()
-            self._out += (wire.status_line(status, self._reason), *self._fields.lines, b"\r\n")
+            self._out += (wire.status_line(status), *head.lines, b"\r\n")
 
     def _flush(self, exchange: Exchange) -> None:
         if self._out:
@@ -233,7 +226,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._status = 0
         self._complete = self._until_close = self._missing = self._chunked = False
         self.resume()
-        self.pool.stats.answered(status, self._loop.time() - exchange.started_at)
+        self.pool.stats.answered(status, perf_counter() - exchange.started_at)
         self.pool.release(self, reusable=reusable)
         if missing:
             path = exchange.path.decode("latin-1")
@@ -268,6 +261,7 @@ class Pool:
         self._connect_timeout_s = connect_timeout_s
         self._idle_s = idle_s
         self._on_evidence = on_evidence
+        self.now = loop.time()  # as of the last sweep; exact enough for deadlines
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -300,7 +294,7 @@ class Pool:
             self._all.discard(connection)
             connection.close()
         else:
-            connection.deadline = self.loop.time() + self._idle_s
+            connection.deadline = self.now + self._idle_s
             self._idle.append(connection)
         self._next()
 
@@ -390,6 +384,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Ends what has been silent or idle for too long; called a few times a second."""
+        self.now = now
         for connection in list(self._all):
             if connection.deadline > now:
                 continue
@@ -398,6 +393,5 @@ class Pool:
                 connection.close()
             else:
                 connection.lose(Loss.TIMED_OUT)
-        for exchange in [each for each in self._queue if now > each.started_at + 5.0]:
-            self._queue.remove(exchange)
-            exchange.lost(self, Loss.EXHAUSTED)
+        while self._queue and perf_counter() > self._queue[0].started_at + QUEUE_TIMEOUT_S:
+            self._queue.popleft().lost(self, Loss.EXHAUSTED)

@@ -37,7 +37,6 @@ _HOP_BY_HOP = {
 _SPECIAL = _HOP_BY_HOP | {b"content-length", b"expect", b"host", b"x-replica", b"x-request-id"}
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -52,77 +51,80 @@ class Refused(Exception):
 
 
 class Fields:
-    """The fields of one message head, sorted as they come: `lines` go on as they are, `special`
-    (lower-case name, value) are dealt with one by one. Trailers, which come after `seal`, are not
-    merged into the head (RFC 9110 §6.5.1).
+    """Collects the fields of one message head, sorted as they come: `lines` go on as they are,
+    `special` are dealt with one by one. Equal names among these become one value, joined by commas
+    (RFC 9110 §5.3), which then fails every check that wants one value.
     """
 
-    __slots__ = ("_is_open", "_is_request", "_num_bytes", "lines", "special")
+    __slots__ = ("_is_request", "lines", "special")
 
     def __init__(self, *, is_request: bool) -> None:
         self._is_request = is_request
         self.begin()
 
     def begin(self) -> None:
-        """The next message; the lists of the last one stay with whoever has them."""
+        """The next message; what was collected for the last one stays with whoever has it."""
         self.lines: list[bytes] = []
-        self.special: list[tuple[bytes, bytes]] = []
-        self._num_bytes = 0
-        self._is_open = True
-
-    def seal(self) -> None:
-        """The head is over. Drops what Connection names: RFC 9110 §7.6.1."""
-        self._is_open = False
-        for name, value in self.special:
-            if name == b"connection":
-                named = {option.strip().lower() for option in value.split(b",")}
-                self.lines = [
-                    line for line in self.lines if line.partition(b":")[0].lower() not in named
-                ]
+        self.special: dict[bytes, bytes] = {}
 
     def add(self, name: bytes, value: bytes) -> None:
-        if not self._is_open:
-            return
-        self._num_bytes += len(name) + len(value)
-        if self._num_bytes > MAX_HEAD_BYTES or len(self.lines) >= MAX_FIELDS:
-            raise head_too_large()
         lowered = name.lower()
         if lowered in _SPECIAL:
-            self.special.append((lowered, value))
+            if lowered in self.special:
+                value = b"%b, %b" % (self.special[lowered], value)
+            self.special[lowered] = value
         elif not (self._is_request and b"_" in name):
             # Behind a gateway `_` and `-` may become one; nginx drops such names, too.
             self.lines.append(b"%b: %b\r\n" % (name, value))
 
-    def values(self, name: bytes) -> list[bytes]:
-        """The values of a special field, in order."""
-        return [value for each, value in self.special if each == name]
+    def seal(self) -> Head:
+        """The head is over; what comes now are trailers, and goes nowhere (RFC 9110 §6.5.1).
+        Refused 431 if it was too large."""
+        head = Head(self.lines, self.special)
+        self.begin()
+        return head
+
+
+class Head:
+    """The fields of a whole message head, less those that its Connection field names."""
+
+    __slots__ = ("lines", "special")
+
+    def __init__(self, lines: list[bytes], special: dict[bytes, bytes]) -> None:
+        if len(lines) > MAX_FIELDS or sum(map(len, lines)) > MAX_HEAD_BYTES:
+            raise head_too_large()
+        options = special.get(b"connection", b"close").lower()
+        if options not in (b"close", b"keep-alive"):
+            named = {option.strip() for option in options.split(b",")}
+            lines = [line for line in lines if line.partition(b":")[0].lower() not in named]
+        self.lines = lines
+        self.special = special
 
     def content_length(self) -> int | None:
         """Bytes of body, None without. Refused if malformed or not one: RFC 9112 §6.3."""
-        values = self.values(b"content-length")
-        if not values:
+        value = self.special.get(b"content-length")
+        if value is None:
             return None
-        if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
-            raise Refused(400, f"Content-Length must be one decimal number, got {_shown(values)}")
-        return int(values[0])
+        if not value.isdigit() or len(value) > 18:
+            raise Refused(400, f"Content-Length must be one decimal number, got {_shown(value)}")
+        return int(value)
 
     def is_chunked(self) -> bool:
         """Whether the body is chunked. Refused if its coding is another one: RFC 9112 §6.1."""
-        codings = self.values(b"transfer-encoding")
-        if not codings:
-            return False
-        if [coding.lower() for coding in codings] != [b"chunked"]:
-            raise Refused(501, f"Transfer-Encoding must be chunked, got {_shown(codings)}")
-        return True
+        coding = self.special.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise Refused(501, f"Transfer-Encoding must be chunked, got {_shown(coding)}")
+        return coding is not None
 
     def host(self, version: str) -> bytes | None:
         """Host's value. Refused unless it is there once and well-formed: RFC 9112 §3.2."""
-        values = self.values(b"host")
-        if len(values) > 1 or (not values and version != "1.0"):
-            raise Refused(400, f"Host must be given once, got {_shown(values)}")
-        if values and not _HOST.fullmatch(values[0]):
-            raise Refused(400, f"Host must be a name or an address, got {_shown(values)}")
-        return values[0] if values else None
+        value = self.special.get(b"host")
+        if value is None:
+            if version != "1.0":
+                raise Refused(400, "Host must be given")
+        elif not _HOST.fullmatch(value):
+            raise Refused(400, f"Host must be one name or address, got {_shown(value)}")
+        return value
 
 
 def check_start(method: bytes, target: bytes, version: str) -> None:
@@ -132,7 +134,7 @@ def check_start(method: bytes, target: bytes, version: str) -> None:
     if method in (b"CONNECT", b"TRACE"):
         raise Refused(405, f"method {method.decode()} is not served here")
     if not target.startswith(b"/") and not (target == b"*" and method == b"OPTIONS"):
-        raise Refused(400, f"target must be a path, got {_shown([target[:80]])}")  # RFC 9112 §3.2
+        raise Refused(400, f"target must be a path, got {_shown(target)}")  # RFC 9112 §3.2
 
 
 def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
@@ -144,8 +146,9 @@ def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
     return authority, slash + path
 
 
-def status_line(status: int, reason: bytes) -> bytes:
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d %b\r\n" % (status, reason)
+def status_line(status: int) -> bytes:
+    """With the standard reason, or none: nobody may rely on it (RFC 9112 §4)."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def framing(length: int | None, *, chunked: bool) -> bytes:
@@ -183,5 +186,5 @@ def head_too_large() -> Refused:
     return Refused(431, f"the head must be at most {MAX_HEAD_BYTES} bytes and {MAX_FIELDS} fields")
 
 
-def _shown(values: list[bytes]) -> str:
-    return ", ".join(repr(value.decode("latin-1")) for value in values) or "none"
+def _shown(value: bytes) -> str:
+    return repr(value[:80].decode("latin-1"))
