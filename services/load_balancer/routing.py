@@ -45,6 +45,8 @@ class RoutingTable:
 
     def failover_order(self, key: int) -> list[Replica]:
         """The replicas in service for `key`: first `route(key)`, then on clockwise."""
+        if not self.replicas:
+            return []
         return [
             self.replicas[node] for node in self._ring.preference_list(key) if node in self.replicas
         ]

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 -- an assertion reads `expected == actual`
 """The hash functions: known values, and what the course says of the bad ones."""
 
 from collections.abc import Callable

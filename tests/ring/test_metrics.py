@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 -- an assertion reads `expected == actual`
 """The measures, on numbers small enough to do in the head."""
 
 from collections.abc import Callable, Collection

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 -- an assertion reads `expected == actual`
 """The package as it is met first."""
 
 import doctest

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 -- an assertion reads `expected == actual`
 """RingConfig refuses what no ring can be made of, and the presets are those of the contract."""
 
 from dataclasses import FrozenInstanceError, replace

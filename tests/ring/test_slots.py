@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 -- an assertion reads `expected == actual`
 """SlotRing by hand: eight slots, two virtual nodes, H the identity.
 
 Φ(i, j) = i² + (j + 1)² + 24 mod 8 wants the slots
