@@ -6,6 +6,7 @@ peer's credentials, which the kernel recorded at its connect() and nobody can fo
 chmod by accident opens nothing. Source: unix(7), SO_PEERCRED and SO_PEERGROUPS.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -52,12 +53,10 @@ def bind_unix_socket(path: Path) -> socket.socket:
 
 
 def _is_answered(path: Path) -> bool:
+    """Whether somebody listens at path; without waiting, even for one whose backlog is full."""
     with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            return False
-        return True
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) != errno.ECONNREFUSED
 
 
 class PeerCheckedServer(UnixWSGIServer):  # type: ignore[misc]  # waitress has no types
@@ -86,5 +85,8 @@ def is_trusted(connection: socket.socket, gid: int) -> bool:
     _, peer_uid, peer_gid = credentials.unpack(raw)
     if peer_uid in (0, os.geteuid()) or peer_gid == gid:
         return True
-    groups = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MAX_GROUPS_BYTES)
+    try:
+        groups = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MAX_GROUPS_BYTES)
+    except OSError:  # ERANGE: more groups than fit
+        return False
     return gid in struct.unpack(f"{len(groups) // 4}I", groups)

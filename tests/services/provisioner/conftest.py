@@ -1,9 +1,14 @@
 """Fixtures: waiting for conditions, and asking replicas over HTTP."""
 
+import http.client
+import json
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -36,6 +41,38 @@ def ask() -> Callable[[str | None], str]:
             return response.read().decode()
 
     return get
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP on a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("provisioner", timeout=DEADLINE_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.sock.close()
+            raise
+
+
+@pytest.fixture
+def call() -> Callable[..., tuple[int, Any]]:
+    """Status and JSON of one call to the provisioner at a socket."""
+
+    def request(path: Path, method: str, target: str, body: object = None) -> tuple[int, Any]:
+        with closing(UnixConnection(path)) as connection:
+            payload = None if body is None else json.dumps(body)
+            connection.request(method, target, payload, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if text else None
+
+    return request
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,12 @@ and can be told to refuse, to hang, to be gone, or to ignore filters, as no real
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -25,6 +27,7 @@ from provisioner.runtimes import docker as docker_runtime
 from provisioner.runtimes.base import Replica, State, parse_hostname
 from provisioner.runtimes.docker import ContainerSpec, DockerRuntime
 
+WaitUntil = Callable[[Callable[[], object]], None]
 NAME = parse_hostname("Server1")
 SPEC = ContainerSpec("lab", "lab/replica:1", "lab-backend", "128m", 64)
 LABELS = {
@@ -33,6 +36,8 @@ LABELS = {
     "ringlab.hostname": "Server1",
     "ringlab.server_id": "1",
 }
+
+
 STATES_AFTER = {
     "start": "running",
     "unpause": "running",
@@ -54,8 +59,10 @@ class Engine:
     """Verb to status and message, for calls that the engine refuses."""
     ignores_filters: bool = False
     ip: str = "172.18.0.4"
-    hang: threading.Event | None = None
-    """Answers wait for it."""
+    hangs: dict[str, threading.Event] = field(default_factory=dict)
+    """Verb to what its answer waits for."""
+
+    connections: list[socket.socket] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -64,16 +71,22 @@ class Engine:
     def add(self, container_id: str, labels: dict[str, str], state: str = "running") -> None:
         self.containers[container_id] = {"Id": container_id, "Labels": labels, "State": state}
 
+    def hang_up(self) -> None:
+        """Close all connections, as an engine that ends does."""
+        for connection in self.connections:
+            connection.shutdown(socket.SHUT_RDWR)
+
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, object]:
         """Status and JSON of the answer to one call."""
-        if self.hang:
-            self.hang.wait()
         split = urlsplit(target)
         path = split.path.removeprefix("/v1.41").strip("/").split("/")
-        if path == ["version"]:
-            return 200, {"ApiVersion": "1.41"}
         verb = "remove" if method == "DELETE" else path[-1]
-        self.calls.append((verb, path[1] if len(path) > 2 or verb == "remove" else ""))
+        if verb != "version":
+            self.calls.append((verb, path[1] if len(path) > 2 or verb == "remove" else ""))
+        if verb in self.hangs:
+            self.hangs[verb].wait()
+        if verb == "version":
+            return 200, {"ApiVersion": "1.41"}
         if verb in self.refusals:
             status, message = self.refusals[verb]
             return status, {"message": message}
@@ -102,9 +115,16 @@ class Engine:
         ]
 
 
-def serve(engine: Engine) -> ThreadingUnixStreamServer:
+@contextmanager
+def serve(engine: Engine) -> Iterator[None]:
+    """Serve an engine on its Unix socket, a thread for each connection."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            engine.connections.append(self.connection)
 
         def handle_call(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -126,17 +146,18 @@ def serve(engine: Engine) -> ThreadingUnixStreamServer:
         daemon_threads = True
         request_queue_size = 64
 
-    server = Server(str(engine.path), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    return server
+    with Server(str(engine.path), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield
+        server.shutdown()
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A scripted engine, served."""
     engine = Engine(tmp_path / "engine.sock")
-    with serve(engine) as server:
+    with serve(engine):
         yield engine
-        server.shutdown()
 
 
 @pytest.fixture
@@ -302,25 +323,24 @@ def test_a_hanging_engine_is_unreachable(
 ) -> None:
     """An engine that accepts and stays silent is given up after the timeout."""
     monkeypatch.setattr(docker_runtime, "CHECK_TIMEOUT_S", 0.1)
-    engine.hang = threading.Event()
+    engine.hangs["version"] = threading.Event()
     started_s = time.monotonic()
     with pytest.raises(RuntimeUnreachable):
         runtime.check()
     assert time.monotonic() - started_s < 5
-    engine.hang.set()
+    engine.hangs["version"].set()
 
 
-def test_a_restarted_engine_is_found_again(
-    tmp_path: Path, engine: Engine, runtime: DockerRuntime
-) -> None:
+def test_a_restarted_engine_is_found_again(engine: Engine, runtime: DockerRuntime) -> None:
     """The kept connection to an engine that is gone is not the end: the next call is served."""
     engine.add("old", LABELS)
-    first = runtime.list()
-    successor = Engine(tmp_path / "second.sock", containers=engine.containers)
-    with serve(successor) as server:
-        successor.path.rename(engine.path)
-        assert runtime.list() == first
-        server.shutdown()
+    before = runtime.list()
+    num_connections = len(engine.connections)
+    assert runtime.list() == before
+    assert len(engine.connections) == num_connections, "connections are kept"
+    engine.hang_up()
+    assert runtime.list() == before
+    assert len(engine.connections) == num_connections + 1
 
 
 def test_each_thread_has_a_client_of_its_own(engine: Engine, runtime: DockerRuntime) -> None:
@@ -333,3 +353,34 @@ def test_each_thread_has_a_client_of_its_own(engine: Engine, runtime: DockerRunt
     for thread in threads:
         thread.join()
     assert answers == [runtime.list()] * 8
+
+
+def test_an_operation_under_way_is_finished(
+    engine: Engine, tmp_path: Path, call: Callable[..., tuple[int, Any]], wait_until: WaitUntil
+) -> None:
+    """A provisioner that is told to end still gives the answer it owes, and then ends with 0."""
+    path = tmp_path / "s"
+    environment = {
+        "PROVISIONER_SOCKET": str(path),
+        "PROVISIONER_LAB": SPEC.lab,
+        "PROVISIONER_IMAGE": SPEC.image,
+        "PROVISIONER_NETWORK": SPEC.network,
+        "DOCKER_HOST": engine.url,
+    }
+    engine.hangs["create"] = threading.Event()
+    answers = []
+
+    def put() -> None:
+        answers.append(call(path, "PUT", "/replicas/Server1", {"server_id": 1}))
+
+    with subprocess.Popen([sys.executable, "-I", "-m", "provisioner"], env=environment) as child:
+        wait_until(lambda: call(path, "GET", "/healthz")[0] == 200)
+        caller = threading.Thread(target=put)
+        caller.start()
+        wait_until(lambda: ("create", "") in engine.calls)
+        child.terminate()
+        engine.hangs["create"].set()
+        caller.join()
+        assert child.wait(timeout=10) == 0
+    assert [status for status, _ in answers] == [201]
+    assert engine.containers["fresh"]["State"] == "running"
