@@ -129,7 +129,7 @@ class Controller:
         await asyncio.gather(*leaving)
 
     async def put(self, hostnames: Sequence[str]) -> None:
-        """Makes the replicas exactly `hostnames`; returns when they all serve."""
+        """Makes the replicas exactly `hostnames`, listed so; returns when they all serve."""
         provisioner = self._managed("set the replicas")
         for hostname in hostnames:
             check_hostname(hostname)
@@ -145,8 +145,9 @@ class Controller:
             surplus = [hostname for hostname in present if hostname not in hostnames]
             await self._add(provisioner, missing)
             leaving = await self._leave(provisioner, surplus)
-            kept = [self._membership.member(hostname) for hostname in hostnames]
-            await self._answering(kept)
+            await self._answering([self._membership.member(hostname) for hostname in hostnames])
+            self._membership.reorder(hostnames)
+            await self._save()
         await asyncio.gather(*leaving)
 
     async def configure(self, config: RingConfig) -> None:

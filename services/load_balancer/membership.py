@@ -81,12 +81,12 @@ class Membership:
             ) from None
 
     def joined_ring(self) -> SlotRing:
-        """The ring without the members that are still joining: what a restart must find."""
-        ring = self.ring.copy()
-        for member in self.members.values():
-            if not member.joined:
-                ring.remove(member.hostname)
-        return ring
+        """The ring without the members that are still joining, nodes in the order of `listed`:
+        what a restart must find."""
+        snapshot = self.ring.snapshot()
+        return SlotRing.restore(
+            self.ring.config, {hostname: snapshot[hostname] for hostname in self.joined}
+        )
 
     # Changes
 
@@ -131,6 +131,11 @@ class Membership:
             del self.members[member.hostname]
         self._publish()
         return leaving
+
+    def reorder(self, hostnames: Sequence[str]) -> None:
+        """Lists `hostnames` first, in their order; where keys go stays as it is."""
+        first = {hostname: self.members[hostname] for hostname in hostnames}
+        self.members = first | self.members
 
     def rename(self, member: Member, hostname: str) -> None:
         """`member` gives up its name, id and slots for those of `hostname`."""

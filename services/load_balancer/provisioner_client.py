@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from load_balancer.errors import (
 )
 from load_balancer.settings import Address, parse_address
 
+RESTART_S = 5.0  # a provisioner that was killed is back within
+RETRY_S = 0.1
 TIMEOUT_S = 60.0  # an engine under load takes seconds to start a container, not a minute
 _ERRORS: dict[int, type[LoadBalancerError]] = {
     400: BadRequest,
@@ -77,13 +80,19 @@ class ProvisionerClient:
         await self._call("POST", f"/{hostname}/resume")
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            async with self._session.request(method, f"/replicas{path}", json=body) as response:
-                answer = {} if response.status == 204 else await response.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ProvisionerUnavailable(
-                f"the provisioner does not answer on {self._socket}: {error!r}"
-            ) from error
+        deadline = asyncio.get_running_loop().time() + RESTART_S
+        while True:
+            try:
+                async with self._session.request(method, f"/replicas{path}", json=body) as response:
+                    answer = {} if response.status == 204 else await response.json()
+                break
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                refused = isinstance(error, aiohttp.ClientConnectorError)
+                if not refused or asyncio.get_running_loop().time() > deadline:
+                    raise ProvisionerUnavailable(
+                        f"the provisioner does not answer on {self._socket}: {error!r}"
+                    ) from error
+                await asyncio.sleep(RETRY_S)  # nothing was sent: it may be about to be back
         if response.status >= 400:
             message = str(answer.get("message", answer)).removeprefix("<Error> ")
             raise _ERRORS.get(response.status, ProvisionerRefused)(message)

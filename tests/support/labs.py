@@ -1,0 +1,137 @@
+"""A running lab, as a client and as a vandal see it; and the playbooks that make one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["Server1", "Server2", "Server3"]
+
+
+def eventually(condition: Callable[[], Any], *, within_s: float, every_s: float = 0.02) -> Any:
+    """The first truthy value of `condition()`; AssertionError if there is none in time."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
+        time.sleep(every_s)
+    return value
+
+
+class Lab:
+    """A lab that runs, as a client and as a vandal see it."""
+
+    def __init__(self, name: str, runtime: str, port: int) -> None:
+        self.name = name
+        self.runtime = runtime
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    # The client
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        return requests.request(method, self.url + path, timeout=60, **options)
+
+    def replicas(self) -> list[str]:
+        return self.call("GET", "/rep").json()["message"]["replicas"]
+
+    def reset(self) -> None:
+        """Three replicas and the default ring, as each test finds them."""
+        eventually(self._answers, within_s=30)
+        assert 200 == self.call("PUT", "/rep", json={"hostnames": NAMES}).status_code
+        assert 200 == self.call("PUT", "/ring", json={"preset": "default"}).status_code
+
+    def _answers(self) -> bool:
+        try:
+            return self.call("GET", "/rep").ok
+        except requests.ConnectionError:
+            return False
+
+    # The vandal, behind the load balancer's back
+
+    def kill_replica(self, hostname: str) -> None:
+        if self.runtime == "docker":
+            self._container("replica", hostname).kill()
+        else:
+            os.kill(self._record(hostname)["process"]["pid"], signal.SIGKILL)
+
+    def freeze_replica(self, hostname: str) -> None:
+        if self.runtime == "docker":
+            self._container("replica", hostname).pause()
+        else:
+            os.kill(self._record(hostname)["process"]["pid"], signal.SIGSTOP)
+
+    def kill_service(self, service: str) -> None:
+        """SIGKILL to the process itself: `docker kill` would count as an operator's stop."""
+        os.kill(self.service_pid(service), signal.SIGKILL)
+
+    def service_pid(self, service: str) -> int:
+        """0 while the service is down."""
+        if self.runtime == "docker":
+            container = docker.from_env().containers.get(f"{self.name}-{service}")
+            return container.attrs["State"]["Pid"]
+        status = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "supervisor.supervisorctl",
+                "-c",
+                str(ROOT / ".ringlab" / self.name / "supervisord.conf"),
+                "pid",
+                service.replace("-", "_"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return int(status.stdout) if status.stdout.strip().isdigit() else 0
+
+    def _container(self, role: str, hostname: str) -> Any:
+        (container,) = docker.from_env().containers.list(
+            all=True,
+            filters={
+                "label": [
+                    f"ringlab.lab={self.name}",
+                    f"ringlab.role={role}",
+                    f"ringlab.hostname={hostname}",
+                ]
+            },
+        )
+        return container
+
+    def _record(self, hostname: str) -> dict[str, Any]:
+        (path,) = (ROOT / ".ringlab" / self.name).rglob(f"{hostname}.json")
+        return json.loads(path.read_text())
+
+
+def play(playbook: str, **variables: object) -> str:
+    """Runs a playbook and returns what it printed; fails with that if it fails."""
+    extra = [
+        argument for each in variables.items() for argument in ("-e", "=".join(map(str, each)))
+    ]
+    run = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, *extra],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == run.returncode, run.stdout + run.stderr
+    return run.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
