@@ -37,6 +37,7 @@ _HOP_BY_HOP = {
 _SPECIAL = _HOP_BY_HOP | {b"content-length", b"expect", b"host", b"x-replica", b"x-request-id"}
 
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
+_AUTHORITY_END = re.compile(rb"[/?]")
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -70,6 +71,7 @@ class Fields:
     def add(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
         if lowered in _SPECIAL:
+            value = value.rstrip(b" \t")  # RFC 9112 §5.1; llhttp strips what is before it only
             if lowered in self.special:
                 value = b"%b, %b" % (self.special[lowered], value)
             self.special[lowered] = value
@@ -138,12 +140,13 @@ def check_start(method: bytes, target: bytes, version: str) -> None:
 
 
 def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
-    """An absolute-form target in its two parts: RFC 9112 §3.2.2."""
-    authority, slash, path = target.split(b"://", 1)[1].partition(b"/")
-    if not slash:
-        authority, mark, query = authority.partition(b"?")
-        return authority, b"/" + mark + query
-    return authority, slash + path
+    """An absolute-form target in its two parts: RFC 9112 §3.2.2. Refused if the first is none."""
+    hierarchy = target.partition(b"://")[2]
+    authority = _AUTHORITY_END.split(hierarchy, maxsplit=1)[0]
+    if authority[:1] in (b"", b":") or not _HOST.fullmatch(authority):
+        raise Refused(400, f"target must name one host, got {_shown(target)}")  # RFC 9110 §4.2
+    path = hierarchy[len(authority) :]
+    return authority, path if path.startswith(b"/") else b"/" + path
 
 
 def status_line(status: int) -> bytes:
