@@ -147,7 +147,7 @@ class DockerRuntime:
             Container(entry["Id"], self._replica(entry))
             for entry in self._api.containers(all=True, filters=filters)
             # The engine has filtered already; what may be removed is worth a second look.
-            if wanted.items() <= entry["Labels"].items()
+            if wanted.items() <= entry["Labels"].items() and _has_name_and_id(entry["Labels"])
         )
 
     def _find(self, hostname: Hostname, *wanted: State) -> Container:
@@ -217,3 +217,8 @@ class DockerRuntime:
         """SIGKILL and remove, whatever the state."""
         with suppress(docker.errors.NotFound):  # gone meanwhile is as good
             self._api.remove_container(container_id, force=True, v=True)
+
+
+def _has_name_and_id(labels: dict[str, str]) -> bool:
+    """Whether a container bears the labels that `_create` gives each replica beside the lab's."""
+    return HOSTNAME_LABEL in labels and labels.get(SERVER_ID_LABEL, "").isdecimal()

@@ -246,8 +246,10 @@ def test_a_removed_replica_is_gone(runtime: Runtime, state: State) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_removal_does_not_wait_for_a_replica_that_obeys(runtime: Runtime) -> None:
-    """SIGTERM ends a replica, also one that is process 1: the grace is not used up."""
+@pytest.mark.parametrize("state", [State.RUNNING, State.PAUSED])
+def test_removal_uses_no_grace_in_vain(runtime: Runtime, state: State) -> None:
+    """SIGTERM ends a replica, also one that is process 1; a frozen one is not asked at all."""
+    bring_into(state, runtime)
     started_s = time.monotonic()
     runtime.remove(NAME, grace_s=30)
     assert time.monotonic() - started_s < 10

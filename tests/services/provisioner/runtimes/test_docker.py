@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from provisioner.errors import ReplicaUnknown, RuntimeRefused, RuntimeUnreachable, WrongState
 from provisioner.runtimes import docker as docker_runtime
@@ -234,9 +234,7 @@ def test_no_call_touches_a_stranger(
     engine: Engine, runtime: DockerRuntime, labels: dict[str, str], verb: str
 ) -> None:
     """Whatever labels a stranger bears, and even if the engine does not filter: it is let alone."""
-    resembles = all(labels.get(key) == LABELS[key] for key in list(LABELS)[:3])
-    if resembles:
-        return
+    assume(not all(labels.get(key) == LABELS[key] for key in list(LABELS)[:3]))
     engine.containers.clear()
     engine.ignores_filters = True
     engine.add("stranger", labels)

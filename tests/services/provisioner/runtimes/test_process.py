@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -57,6 +58,26 @@ def test_the_record_tells_who_and_where(runtime: ProcessRuntime, directory: Path
         "process": {"pid": identity.pid, "start_time": identity.start_time},
         "address": replica.address,
     }
+
+
+def test_a_record_is_never_seen_half_written(runtime: ProcessRuntime) -> None:
+    """Whoever lists while a replica is replaced sees the old one or the new one, whole."""
+    runtime.create_or_replace(NAME, 0)
+    seen = []
+    replaced = threading.Event()
+
+    def look() -> None:
+        while not replaced.is_set():
+            seen.extend(runtime.list())
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    for server_id in range(1, 51):
+        runtime.create_or_replace(NAME, server_id)
+    replaced.set()
+    looker.join()
+    ids = [replica.server_id for replica in seen]
+    assert ids == sorted(ids)
 
 
 def test_a_recycled_pid_is_not_touched(
