@@ -1,0 +1,205 @@
+/** The live page: reads the lab over the admin API, like anybody else, and shows it. */
+
+import { call, follow, readMetrics } from "./api.js";
+import { logEvent } from "./events.js";
+import { coalesced, element, perform, setText } from "./page.js";
+import { ReplicaTable } from "./replicas.js";
+import { drawRing, NUM_COLOURS, owners, slotCounts } from "./ring.js";
+import { describeRoute } from "./route.js";
+import { sendRequests } from "./traffic.js";
+
+const POLL_MS = 1000;
+
+/** Hostname → colour, kept while the replica stays. @type {Map<string, number>} */
+const colours = new Map();
+/** What the ring's picture shows. @type {Parameters<typeof drawRing>[1] | null} */
+let view = null;
+let configText = "";
+let pointedAt = null;
+let routeId = null;
+let tableVersion = 0;
+
+const table = new ReplicaTable(element("replicas"), element("replica-row"), {
+  onPoint(hostname) {
+    pointedAt = hostname;
+    fadeOthers();
+  },
+  onFocusLost: () => element("add-hostname").focus(),
+});
+
+const refresh = coalesced(async () => {
+  try {
+    const [ring, present] = await Promise.all([call("GET", "/ring"), call("GET", "/rep")]);
+    await show(ring, present.N);
+  } catch {
+    // The stream of events ends with the same cause, and says so; a refresh follows its return.
+  }
+});
+
+async function show(ring, numReplicas) {
+  const replicas = readReplicas(ring);
+  const owner = owners(ring.slots, replicas);
+  showMoved(ring, replicas, owner);
+  view = { numSlots: ring.slots, replicas, owner, route: view?.route ?? null };
+  const counts = slotCounts(owner, replicas.length);
+  const shares = counts.map((count) => count / ring.slots);
+  setText(element("num-replicas"), String(numReplicas));
+  element("no-replicas").hidden = replicas.length > 0;
+  table.show(replicas, shares);
+  const summary = replicas.map(
+    ({ hostname, state }, index) => `${hostname} (${state}) ${(100 * shares[index]).toFixed(1)} %`,
+  );
+  setText(element("ring-summary"), `Ring of ${ring.slots} slots: ${summary.join(", ") || "empty"}`);
+  for (const button of element("presets").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.preset === ring.preset));
+  }
+  draw(view.route);
+  if (routeId !== null) await showRoute(routeId).catch(clearRoute);
+}
+
+function draw(route) {
+  view.route = route;
+  drawRing(element("ring"), view);
+  fadeOthers();
+}
+
+/** Leaves the replica whose row is pointed at, so that it can be told without its colour. */
+function fadeOthers() {
+  for (const group of element("ring").querySelectorAll("[data-owner]")) {
+    group.classList.toggle("faded", pointedAt !== null && group.dataset.owner !== pointedAt);
+  }
+}
+
+/** @returns {import("./ring.js").RingReplica[]} by server id */
+function readReplicas(ring) {
+  const entries = Object.entries(ring.replicas).sort(([, a], [, b]) => a.server_id - b.server_id);
+  const states = entries.map(([, { state }]) => state);
+  // As the load balancer does: with nobody alive, a suspect is a better guess than an error.
+  const serving = states.includes("alive") ? "alive" : "suspect";
+  for (const hostname of colours.keys()) {
+    if (!(hostname in ring.replicas)) colours.delete(hostname);
+  }
+  return entries.map(([hostname, { server_id: serverId, state, slots }]) => {
+    if (!colours.has(hostname)) colours.set(hostname, freeColour(serverId));
+    const colour = colours.get(hostname);
+    return { hostname, serverId, state, serves: state === serving, slots, colour };
+  });
+}
+
+/** The id's own colour, so that all screens agree, or the next that is free. */
+function freeColour(serverId) {
+  const taken = new Set(colours.values());
+  for (let offset = 0; offset < NUM_COLOURS; offset++) {
+    const colour = ((serverId - 1 + offset) % NUM_COLOURS) + 1;
+    if (!taken.has(colour)) return colour;
+  }
+  return ((serverId - 1) % NUM_COLOURS) + 1;
+}
+
+/** How much of the ring the last change moved: what consistent hashing keeps small. */
+function showMoved(ring, replicas, owner) {
+  const text =
+    `${ring.virtual_nodes} virtual nodes each, ${ring.probing} probing. ` +
+    `Hash of request ids: ${ring.key_hash}; of virtual nodes: ${ring.virtual_node_hash}.`;
+  const isSameRing = view?.numSlots === ring.slots && configText === text;
+  configText = text;
+  setText(element("ring-config"), text);
+  if (!isSameRing) {
+    setText(element("ring-moved"), "");
+    return;
+  }
+  const before = view.owner;
+  const names = view.replicas;
+  let moved = 0;
+  owner.forEach((index, slot) => {
+    if (replicas[index]?.hostname !== names[before[slot]]?.hostname) moved++;
+  });
+  if (moved > 0) {
+    const percent = ((100 * moved) / owner.length).toFixed(1);
+    setText(element("ring-moved"), `The last change moved ${percent} % of the slots.`);
+  }
+}
+
+async function showRoute(id) {
+  const route = await call("GET", `/route?${new URLSearchParams({ id })}`);
+  routeId = id;
+  element("route-clear").hidden = false;
+  if (!view) return; // the first refresh comes here again
+  describeRoute(route, view);
+  draw(route);
+}
+
+function clearRoute() {
+  routeId = null;
+  element("route-clear").hidden = true;
+  describeRoute(null);
+  if (view) draw(null);
+}
+
+function showConnection(state) {
+  const texts = { live: "live", lost: "no connection, trying again" };
+  element("connection").dataset.state = state;
+  setText(element("connection"), texts[state]);
+}
+
+async function poll() {
+  if (!document.hidden) {
+    try {
+      const metrics = await readMetrics();
+      table.count(metrics.replicas);
+      // Not every change is an event: a replica that is still starting has its slots already.
+      if (metrics.tableVersion !== tableVersion) await refresh();
+      tableVersion = metrics.tableVersion;
+    } catch {
+      // The stream of events says that the connection is lost.
+    }
+  }
+  setTimeout(poll, POLL_MS);
+}
+
+element("add").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const input = element("add-hostname");
+  const hostname = input.value.trim();
+  perform(event.submitter, element("add-fault"), async () => {
+    await call("POST", "/add", { n: 1, hostnames: hostname ? [hostname] : [] });
+    input.value = "";
+  });
+});
+
+element("route").addEventListener("submit", (event) => {
+  event.preventDefault();
+  perform(event.submitter, element("route-fault"), () => showRoute(element("route-id").value));
+});
+
+element("route-clear").addEventListener("click", () => {
+  clearRoute();
+  element("route-id").focus();
+});
+
+for (const button of element("presets").querySelectorAll("button")) {
+  button.addEventListener("click", () =>
+    perform(button, element("presets-fault"), () =>
+      call("PUT", "/ring", { preset: button.dataset.preset }),
+    ),
+  );
+}
+
+element("send").addEventListener("click", () =>
+  perform(element("send"), element("send-fault"), () =>
+    sendRequests(element("send-progress"), element("send-result"), element("send-fault")),
+  ),
+);
+
+follow({
+  onReset: () => element("events").replaceChildren(),
+  onEvent(event) {
+    logEvent(element("events"), event);
+    refresh();
+  },
+  onState(state) {
+    showConnection(state);
+    if (state === "live") refresh();
+  },
+});
+poll();

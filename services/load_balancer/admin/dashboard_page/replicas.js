@@ -1,0 +1,136 @@
+/** The table of replicas: one row for each, kept while it stays, so that focus stays too. */
+
+import { call, quantile } from "./api.js";
+import { mark, perform, setText } from "./page.js";
+
+const ACTIONS = {
+  crash: {
+    send: (hostname) => call("POST", "/crash", { hostname }),
+    done: "Killed; the load balancer has to notice.",
+  },
+  pause: {
+    send: (hostname) => call("POST", "/pause", { hostname }),
+    done: "Frozen; the load balancer has to notice.",
+  },
+  resume: { send: (hostname) => call("POST", "/resume", { hostname }), done: "Thawed." },
+  remove: {
+    send: (hostname) => call("DELETE", "/rm", { n: 1, hostnames: [hostname] }),
+    done: "",
+  },
+};
+
+export class ReplicaTable {
+  /**
+   * @param {HTMLElement} body
+   * @param {HTMLTemplateElement} template
+   * @param {{onPoint: (hostname: string | null) => void, onFocusLost: () => void}} handlers
+   *   `onPoint`: the replica whose row the pointer or the focus is in
+   */
+  constructor(body, template, { onPoint, onFocusLost }) {
+    this.body = body;
+    this.template = template;
+    this.onPoint = onPoint;
+    this.onFocusLost = onFocusLost;
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    /** @type {{at: number, replicas: Map<string, import("./api.js").Counters>} | null} */
+    this.sample = null;
+  }
+
+  /** @param {import("./ring.js").RingReplica[]} replicas @param {number[]} shares 0..1 each */
+  show(replicas, shares) {
+    const hostnames = replicas.map(({ hostname }) => hostname);
+    for (const [hostname, row] of this.rows) {
+      if (hostnames.includes(hostname)) continue;
+      const hadFocus = row.element.contains(document.activeElement);
+      row.element.remove();
+      this.rows.delete(hostname);
+      if (hadFocus) this.onFocusLost();
+    }
+    replicas.forEach((replica, index) => {
+      const { hostname } = replica;
+      if (!this.rows.has(hostname)) this.rows.set(hostname, this.#newRow(hostname));
+      const row = this.rows.get(hostname);
+      row.show(replica, shares[index]);
+      if (this.body.children[index] !== row.element) {
+        this.body.insertBefore(row.element, this.body.children[index] ?? null);
+      }
+    });
+  }
+
+  /** @param {Map<string, import("./api.js").Counters>} replicas */
+  count(replicas) {
+    const now = performance.now();
+    for (const [hostname, row] of this.rows) {
+      const counters = replicas.get(hostname) ?? { answered: 0, inFlight: 0, latency: [] };
+      const before = this.sample?.replicas.get(hostname)?.answered ?? 0;
+      const elapsedS = this.sample && (now - this.sample.at) / 1000;
+      const rate = elapsedS ? Math.max(0, counters.answered - before) / elapsedS : 0;
+      row.count(counters, rate);
+    }
+    this.sample = { at: now, replicas };
+  }
+
+  #newRow(hostname) {
+    const row = new Row(hostname, this.template.content.firstElementChild.cloneNode(true));
+    for (const [enter, leave] of [["pointerenter", "pointerleave"], ["focusin", "focusout"]]) {
+      row.element.addEventListener(enter, () => this.onPoint(hostname));
+      row.element.addEventListener(leave, () => this.onPoint(null));
+    }
+    return row;
+  }
+}
+
+class Row {
+  constructor(hostname, element) {
+    this.element = element;
+    this.element.dataset.hostname = hostname;
+    this.state = null;
+    this.#set(".hostname", hostname);
+    this.#find(".group").setAttribute("aria-label", hostname);
+    for (const button of element.querySelectorAll("[data-action]")) {
+      const { send, done } = ACTIONS[button.dataset.action];
+      button.addEventListener("click", async () => {
+        this.#set(".note", "");
+        const before = this.state;
+        const succeeded = await perform(button, this.#find(".fault"), () => send(hostname));
+        if (succeeded && this.state === before) this.#set(".note", done);
+      });
+    }
+  }
+
+  show({ serverId, state, colour }, share) {
+    this.#find(".swatch").className = `swatch colour-${colour}`;
+    this.#set(".server-id", String(serverId));
+    this.#set(".share", `${(100 * share).toFixed(1)} %`);
+    if (state !== this.state) {
+      this.state = state;
+      this.element.dataset.state = state;
+      this.#find(".state").replaceChildren(mark(state), state);
+      this.#set(".note", "");
+      this.#set(".fault", "");
+    }
+  }
+
+  count({ answered, inFlight, latency }, rate) {
+    this.#set(".answered", answered.toLocaleString("en"));
+    this.#set(".rate", rate < 10 && rate > 0 ? rate.toFixed(1) : String(Math.round(rate)));
+    this.#set(".in-flight", String(inFlight));
+    this.#set(".p50", milliseconds(quantile(latency, 0.5)));
+    this.#set(".p99", milliseconds(quantile(latency, 0.99)));
+  }
+
+  #find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  #set(selector, text) {
+    setText(this.#find(selector), text);
+  }
+}
+
+function milliseconds(seconds) {
+  if (seconds === null) return "–";
+  const value = 1000 * seconds;
+  return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+}
