@@ -130,7 +130,10 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client may close its half and wait for the answer: RFC 9112 §9.6.
-        return bool(self._exchanges) and self._reading is None and not self._is_deaf
+        if not self._exchanges or self._reading is not None:
+            return False
+        self._exchanges[-1].close = True
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.disconnected(self)
