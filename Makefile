@@ -1,0 +1,111 @@
+# The lab's verbs. make alone lists them.
+#
+#   make up LAB=other PORT=5060 RUNTIME=process    another lab, beside the first
+#
+# make up is a thin wrapper of ansible-playbook site.yml; group_vars/all.yml describes the lab.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Ansible wants a locale that speaks UTF-8.
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
+
+# Linters call each other by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Taken from the command line only: a container's environment has a HOSTNAME and often a PORT.
+LAB := $(shell sed -n 's/^lab_name: *//p' group_vars/all.yml)
+PORT := $(shell sed -n 's/^lab_port: *//p' group_vars/all.yml)
+RUNTIME :=
+HOSTNAME := Server2
+TOKEN :=
+
+URL := http://127.0.0.1:$(PORT)
+PLAY = .venv/bin/ansible-playbook -e lab_name=$(LAB) -e lab_port=$(PORT) \
+    $(if $(RUNTIME),-e lab_runtime=$(RUNTIME)) $(if $(TOKEN),-e lab_admin_token=$(TOKEN))
+CALL := curl --silent --show-error --header 'Content-Type: application/json' \
+    $(if $(TOKEN),--header 'Authorization: Bearer $(TOKEN)')
+
+.PHONY: help
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@echo
+	@echo "Options: LAB=$(LAB) PORT=$(PORT) RUNTIME=auto|docker|process HOSTNAME=$(HOSTNAME) TOKEN="
+
+##@ The lab
+
+.PHONY: up
+up: venv ## stand the lab up: engine, images, services, replicas, and a check that it serves
+	@$(PLAY) site.yml
+	@echo
+	@echo "The lab serves at     $(URL)/home"
+	@echo "Its live page is at   $(URL)/dashboard"
+	@echo "Three things to try:"
+	@echo "  make crash $(MAKEOVERRIDES)      kill a server, and see it replaced"
+	@echo "  make add $(MAKEOVERRIDES)        two more servers; make rm takes them away"
+	@echo "  curl -i '$(URL)/route?id=132574'   why this request goes where it goes"
+
+.PHONY: build rebuild
+build: venv ## make the images that are not there
+	@$(PLAY) playbooks/deploy.yml --tags images
+
+rebuild: venv ## make all images anew, without caches
+	@$(PLAY) playbooks/deploy.yml --tags images -e lab_rebuild=true
+
+.PHONY: down destroy
+down: venv ## stop the lab; images and state stay
+	@$(PLAY) playbooks/down.yml
+
+destroy: venv ## leave no trace of the lab: containers, networks, volumes, images, processes
+	@$(PLAY) playbooks/destroy.yml
+
+.PHONY: ps logs inspect
+ps: ## show what runs
+	@scripts/lab ps $(LAB)
+
+logs: ## show what the services write; on a terminal, go on until Ctrl-C
+	@scripts/lab logs $(LAB)
+
+inspect: venv ## check and show what may touch what
+	@$(PLAY) playbooks/inspect.yml
+
+##@ The admin API, as the assignment has it
+
+.PHONY: rep add rm route crash
+rep: ## GET /rep: the replicas
+	$(CALL) $(URL)/rep
+
+add: ## POST /add: Server4 and Server5
+	$(CALL) --request POST --data '{"n": 2, "hostnames": ["Server4", "Server5"]}' $(URL)/add
+
+rm: ## DELETE /rm: Server4 and Server5
+	$(CALL) --request DELETE --data '{"n": 2, "hostnames": ["Server4", "Server5"]}' $(URL)/rm
+
+route: ## GET /home: a replica's greeting, and which one it was
+	$(CALL) --include $(URL)/home
+
+crash: ## POST /crash: kill HOSTNAME, and watch /rep for three seconds
+	$(CALL) --request POST --data '{"hostname": "$(HOSTNAME)"}' $(URL)/crash
+	@for _ in 1 2 3 4 5 6; do $(CALL) $(URL)/rep; sleep 0.5; done
+
+##@ The project
+
+.PHONY: venv test lint lock
+venv: .venv/.bootstrapped ## make or renew the virtual environment
+
+.venv/.bootstrapped: pyproject.toml constraints.txt scripts/bootstrap
+	@scripts/bootstrap
+
+test: lint ## run everything: linters, types, unit tests, a lab of the tests' own
+	@scripts/test
+
+lint: venv ## what takes seconds: ruff, mypy, ansible-lint
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/ansible-lint --offline
+
+lock: venv ## pin the newest versions in constraints.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header \
+	    --no-annotate --no-emit-index-url --upgrade --output-file constraints.txt
