@@ -10,6 +10,7 @@ import errno
 import re
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,11 @@ class Peer:
         self.lab.do(self.deliver)
 
     def send_byte_by_byte(self, data: bytes) -> None:
-        for octet in data:
-            self.send(bytes([octet]))
+        def send(octet: int) -> None:
+            self._unread.append(bytes([octet]))
+            self.deliver()
+
+        self.lab.do(*(partial(send, octet) for octet in data))
 
     def half_close(self) -> None:
         """Sends no more, and reads on."""
@@ -185,7 +189,7 @@ class Lab:
         self.connect_errors: dict[str, OSError] = {}
         self.unreachable: set[str] = set()  # connecting takes forever
         self.replicas = {name: Replica(name, (name, 5000)) for name in HOSTNAMES}
-        self.ring = SlotRing(PRESETS["default"])
+        self.ring = SlotRing(PRESETS["seed-deployed"])
         for server_id, name in enumerate(HOSTNAMES, start=1):
             self.ring.add(name, server_id)
         self.do(lambda: self._make(Settings(**settings)))
@@ -229,14 +233,17 @@ class Lab:
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         return self.do(lambda: self.loop.create_task(coroutine))
 
-    def do(self, action: Callable[[], Any]) -> Any:
-        """Runs `action` on the loop, and all that follows from it at once."""
+    def do(self, *actions: Callable[[], Any]) -> Any:
+        """Runs each of `actions` on the loop, with all that follows from it at once; returns what
+        the last of them does."""
 
         async def turn() -> Any:
-            result = action()
-            await asyncio.sleep(0)
-            while self.loop._ready:  # type: ignore[attr-defined]
+            result = None
+            for action in actions:
+                result = action()
                 await asyncio.sleep(0)
+                while self.loop._ready:  # type: ignore[attr-defined]
+                    await asyncio.sleep(0)
             return result
 
         result = self.loop.run_until_complete(turn())
