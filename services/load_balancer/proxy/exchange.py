@@ -47,6 +47,7 @@ class Exchange:
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_expects_continue",
         "_host",
         "_length",
         "_lines",
@@ -85,6 +86,7 @@ class Exchange:
         self.request_complete = False
         self._lines: list[bytes] = []
         self._host: bytes | None = None
+        self._expects_continue = False
         self._length: int | None = None
         self._body: list[bytes] | None = []  # None: too much of it was sent to send it again
         self._body_bytes = 0
@@ -120,7 +122,7 @@ class Exchange:
         self.request_id = head.special.get(b"x-request-id") or _random_id()
         self.key = key_of(self.request_id)
         if b"expect" in head.special and not self.http10:
-            self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1
+            self._expects_continue = head.special[b"expect"].lower() == b"100-continue"
 
     def read_body(self, data: bytes) -> None:
         if self.done or self.refusal:
@@ -159,6 +161,8 @@ class Exchange:
         """Its turn: all earlier requests of this connection are answered."""
         self.started_at = perf_counter()
         server = self.client.server
+        if self._expects_continue and self.refusal is None:
+            self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1; not earlier, for the order
         if self.refusal is not None:
             self.fail(self.refusal.status, str(self.refusal), close=True)
         elif self.admin:

@@ -254,6 +254,24 @@ def test_expect_continue(client: Peer, replica: Callable[[], Peer], feed: Feedin
     assert client.statuses == [200]
 
 
+def test_expect_continue_waits_for_its_turn(client: Peer, replica: Callable[[], Peer]) -> None:
+    """The interim answer to a second request must not land in the answer to the first."""
+    client.send(GET + POST[:-7] + b"Expect: 100-continue\r\n\r\n")
+    replica().send(OK[:-1])
+    assert client.received.endswith(b"\r\n\r\nh")
+    replica().send(OK[-1:])
+    assert client.received.endswith(b"\r\n\r\nhiHTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "start", [b"POST / HTTP/1.0\r\nExpect: 100-continue", b"POST / HTTP/1.1\r\nExpect: coffee"]
+)
+def test_other_expectations_are_ignored(client: Peer, start: bytes) -> None:
+    """HTTP/1.0 knows no interim answers, and nobody knows other expectations."""
+    client.send(start + b"\r\nHost: lab\r\nContent-Length: 5\r\n\r\n")
+    assert client.received == b""
+
+
 # Errors of our own
 
 
