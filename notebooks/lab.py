@@ -1,0 +1,816 @@
+"""The course's one helper: talk to the lab, load it, predict it, judge it, draw it.
+
+>>> import lab
+>>> ringlab = lab.connect()                                  # N = 3, default ring
+>>> predicted = lab.predict(lab.ids(), 3, "seed-deployed")   # from ring/, nothing is asked
+>>> with ringlab.temporarily(3, "seed-deployed"):             # goes back, whatever happens
+...     answers = ringlab.send(lab.ids())                    # a row per request
+>>> lab.verdict(predicted, lab.counts(answers))
+agree: χ² = 0.0, p = 1 (2 degrees of freedom); 10000 of 10000 answers, equal to the digit
+
+The lab is reached over HTTP like anybody else does: at RINGLAB_URL (http://127.0.0.1:5050), with
+RINGLAB_ADMIN_TOKEN if it wants one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from io import StringIO
+from typing import Any, NamedTuple, NoReturn, TypeAlias
+
+import aiohttp
+import numpy as np
+import pandas as pd
+import requests
+from IPython import get_ipython
+from IPython.display import SVG, display
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from tqdm import tqdm
+
+from ring import PRESETS, RingConfig, SlotRing, key_of, metrics
+
+HOME = ("Server1", "Server2", "Server3")  # what every notebook begins and ends with
+HOME_PRESET = "default"
+ADMIN_TIMEOUT_S = 60.0  # the load balancer gives new replicas 30 s to answer
+REQUEST_TIMEOUT_S = 10.0
+NOTICE_S = 0.5  # two heartbeats: by then the lab knows of a crash
+SIGNIFICANCE = 0.01  # smaller p: not chance
+
+
+class LabError(Exception):
+    """The lab refused a call; the message is its own."""
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook: the message says it all, so it is shown alone."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class LabDown(LabError):
+    """Nobody answers at the lab's address."""
+
+
+# The lab, over its admin API
+
+
+class Lab:
+    """A running lab. Every call raises LabError with the lab's own words when it is refused."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy would not know the way to this machine
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def __repr__(self) -> str:
+        return f"<Lab of {', '.join(self.replicas())}>"
+
+    # Replicas
+
+    def replicas(self) -> list[str]:
+        """Hostnames of the replicas that are alive, in the order in which they joined."""
+        return self._hostnames("GET", "/rep")
+
+    def set_replicas(self, replicas: int | Sequence[str]) -> list[str]:
+        """Makes the replicas exactly these (a number: Server1 .. ServerN); all serve on return."""
+        return self._hostnames("PUT", "/rep", json={"hostnames": servers(replicas)})
+
+    def add(self, *hostnames: str, n: int | None = None) -> list[str]:
+        """Adds these replicas, or n of them, the unnamed ones with random names."""
+        body = {"n": len(hostnames) if n is None else n, "hostnames": list(hostnames)}
+        return self._hostnames("POST", "/add", json=body)
+
+    def remove(self, *hostnames: str, n: int | None = None) -> list[str]:
+        """Drains and removes these replicas, or n of them, the unnamed ones picked at random."""
+        body = {"n": len(hostnames) if n is None else n, "hostnames": list(hostnames)}
+        return self._hostnames("DELETE", "/rm", json=body)
+
+    # Faults
+
+    def crash(self, hostname: str) -> float:
+        """SIGKILL, behind the load balancer's back. Returns when, in seconds since the epoch."""
+        ordered_at = time.time()
+        self._call("POST", "/crash", json={"hostname": hostname})
+        return ordered_at
+
+    def pause(self, hostname: str) -> None:
+        """Freezes a replica: it accepts connections and answers nothing."""
+        self._call("POST", "/pause", json={"hostname": hostname})
+
+    def resume(self, hostname: str) -> None:
+        """Thaws a frozen replica."""
+        self._call("POST", "/resume", json={"hostname": hostname})
+
+    # Ring
+
+    def ring(self) -> dict[str, Any]:
+        """Configuration, and per replica its server_id, state and slots."""
+        return self._message("GET", "/ring")
+
+    def set_ring(self, preset: str | None = None, **fields: int | str) -> dict[str, Any]:
+        """Changes the ring under traffic: a preset, or the present ring, with these fields
+        (slots, virtual_nodes, key_hash, virtual_node_hash, probing) changed."""
+        given = fields if preset is None else {"preset": preset, **fields}
+        return self._message("PUT", "/ring", json=given)
+
+    def route(self, request_id: int | str) -> dict[str, Any]:
+        """The lab's explanation of one decision."""
+        return self._message("GET", "/route", params={"id": str(request_id)})
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """What has happened, oldest first: id, time (seconds since the epoch), kind, details."""
+        headers = {"Accept": "application/json"}
+        answer = self._call("GET", "/events", params={"since": since}, headers=headers)
+        return list(answer.json())
+
+    def last_event(self) -> int:
+        """Number of the latest event, for `events(since=...)`."""
+        return max((event["id"] for event in self.events()), default=0)
+
+    # Traffic
+
+    def get(self, request_id: int | str) -> requests.Response:
+        """One request, with its answer's headers and body."""
+        return self._call("GET", "/home", headers={"X-Request-ID": str(request_id)})
+
+    def send(
+        self, request_ids: Sequence[int], *, concurrency: int = 64, progress: bool = False
+    ) -> pd.DataFrame:
+        """Sends one request per id, at most `concurrency` at once; the answers, in order of ids.
+
+        Columns: id; replica (X-Replica, None without an answer); status (HTTP; 0 without an
+        answer); latency_s; since_start_s, when it was sent. attrs["started_at"]: seconds since
+        the epoch. progress: a bar on stderr.
+        """
+        with (
+            tqdm(total=len(request_ids), disable=not progress, leave=False, mininterval=1) as bar,
+            Load(self.url, partial(_in_turn, request_ids, concurrency, bar)) as load,
+        ):
+            pass  # the end of the block waits for the last answer
+        return load.answers
+
+    def stream(self, request_ids: Sequence[int], *, rate_hz: float) -> Load:
+        """Sends one request per id in the background, `rate_hz` of them a second whether or not
+        earlier ones have been answered, while a `with` block runs:
+
+        >>> with ringlab.stream(lab.ids(320), rate_hz=40) as stream:
+        ...     ringlab.crash("Server2")
+        >>> stream.answers  # as from `send`, complete when the block has ended
+        """
+        return Load(self.url, partial(_by_the_clock, request_ids, rate_hz))
+
+    # There and back
+
+    @contextmanager
+    def temporarily(
+        self, replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: int | str
+    ) -> Iterator[Lab]:
+        """The lab with these replicas and this ring; restored at the end, on failure and on
+        interrupt. The ring is built anew, members in the order of their ids, as `predict` does."""
+        try:
+            self.set_replicas(replicas)
+            self.set_ring(preset, **fields)
+            yield self
+        finally:
+            self.restore()
+
+    def is_home(self) -> bool:
+        """Whether the lab is as notebooks begin and end: N = 3, all alive, the default ring."""
+        ring = self.ring()
+        members = {name: (at["server_id"], at["state"]) for name, at in ring["replicas"].items()}
+        expected = {name: (server_id, "alive") for server_id, name in enumerate(HOME, 1)}
+        return bool(ring["preset"] == HOME_PRESET and members == expected)
+
+    def restore(self) -> None:
+        """Back to N = 3 and the default ring, from whatever a notebook has left behind."""
+        for hostname in HOME:
+            with suppress(LabError):  # refused unless it is paused
+                self.resume(hostname)
+        placed = self.set_ring(HOME_PRESET)["replicas"]  # which has room for them all
+        ids = {hostname: replica["server_id"] for hostname, replica in placed.items()}
+        # A stranger may hold the id that one of ours would get, so it leaves first.
+        self.set_replicas([name for number, name in enumerate(HOME, 1) if ids.get(name) == number])
+        time.sleep(NOTICE_S)
+        self.set_replicas(HOME)
+        self.set_ring(HOME_PRESET)  # once more, for a ring without history
+
+    # Within
+
+    def _hostnames(self, method: str, path: str, **options: Any) -> list[str]:
+        return list(self._message(method, path, **options)["replicas"])
+
+    def _message(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        return dict(self._call(method, path, **options).json()["message"])
+
+    def _call(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            answer = self._session.request(
+                method, self.url + path, timeout=ADMIN_TIMEOUT_S, **options
+            )
+        except requests.ConnectionError:
+            raise LabDown(
+                f"the lab does not answer at {self.url}. Start it with `make up` in the project's"
+                " folder (a minute; the first time some more), then run this cell again. A lab at"
+                " another address is named by the environment variable RINGLAB_URL, its admin"
+                " token, if it wants one, by RINGLAB_ADMIN_TOKEN."
+            ) from None
+        if not answer.ok:
+            raise LabError(_words(answer))
+        return answer
+
+
+def connect() -> Lab:
+    """The lab, at N = 3 with the default ring; LabDown says how to start it.
+
+    From now on it is also restored when a cell fails or is interrupted, and when the kernel ends.
+    """
+    url = os.environ.get("RINGLAB_URL", "http://127.0.0.1:5050")
+    ringlab = Lab(url, os.environ.get("RINGLAB_ADMIN_TOKEN", ""))
+    ringlab.restore()
+    if (shell := get_ipython()) is not None and not hasattr(shell, "ringlab_guard"):
+        shell.ringlab_guard = _guard(ringlab)
+        shell.events.register("post_run_cell", shell.ringlab_guard)
+    return ringlab
+
+
+def _guard(ringlab: Lab) -> Callable[[Any], None]:
+    """What restores the lab after a failed cell; it also does when the kernel ends."""
+
+    def put_back() -> bool:
+        with suppress(LabError):
+            if not ringlab.is_home():
+                ringlab.restore()
+                return True
+        return False
+
+    def after_cell(result: Any) -> None:
+        if not result.success and put_back():
+            print("The cell failed; the lab is back at N = 3 and the default ring.")
+
+    atexit.register(put_back)
+    return after_cell
+
+
+def _words(answer: requests.Response) -> str:
+    """The message of an error, which has one shape, or what came in its place."""
+    try:
+        return str(answer.json()["message"]).removeprefix("<Error> ")
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status_code} from {answer.request.method} {answer.url}"
+
+
+# Load
+
+
+def ids(count: int = 10_000, *, seed: int = 42) -> list[int]:
+    """Request ids, the same in every run: six digits, from random.Random(seed)."""
+    generator = random.Random(seed)
+    return [generator.randint(100_000, 999_999) for _ in range(count)]
+
+
+class _Row(NamedTuple):
+    """A request and its answer; a row of the frame."""
+
+    id: int
+    replica: str | None
+    status: int
+    latency_s: float
+    since_start_s: float
+
+
+_Ask: TypeAlias = Callable[[int], Awaitable[_Row]]
+
+
+class Load:
+    """Requests that a thread of its own sends while a `with` block runs; then `answers` is there.
+
+    A notebook's thread has an event loop already, and its cells are to stay plain code. Left by an
+    error or an interrupt, it stops at once.
+    """
+
+    answers: pd.DataFrame
+
+    def __init__(self, url: str, send: Callable[[_Ask], Awaitable[list[_Row]]]) -> None:
+        self._url = url + "/home"
+        self._send = send
+        self._thread = ThreadPoolExecutor(1)
+        self._started = threading.Event()
+
+    def __enter__(self) -> Load:
+        self._frame = self._thread.submit(asyncio.run, self._run())
+        self._started.wait()
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        try:
+            if error is None:
+                self.answers = self._frame.result()
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: it has ended by itself
+                self._loop.call_soon_threadsafe(self._stop)
+            self._thread.shutdown()
+
+    async def _run(self) -> pd.DataFrame:
+        self._loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._stop = task.cancel
+        started_at, started = time.time(), time.perf_counter()
+        self._started.set()
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
+        ) as session:
+            # aiohttp sends a request again whose connection was cut, and would hide that loss.
+            session._retry_connection = False
+
+            async def ask(request_id: int) -> _Row:
+                sent = time.perf_counter()
+                replica, status = await _get(session, self._url, request_id)
+                return _Row(request_id, replica, status, time.perf_counter() - sent, sent - started)
+
+            rows = await self._send(ask)
+        answers = pd.DataFrame(rows, columns=list(_Row._fields))
+        answers.attrs["started_at"] = started_at
+        return answers
+
+
+async def _get(session: aiohttp.ClientSession, url: str, request_id: int) -> tuple[str | None, int]:
+    """Replica and status; None and 0 when there is no answer."""
+    try:
+        async with session.get(url, headers={"X-Request-ID": str(request_id)}) as answer:
+            await answer.read()
+            return answer.headers.get("X-Replica"), answer.status
+    except (aiohttp.ClientError, TimeoutError):
+        return None, 0
+
+
+async def _in_turn(
+    request_ids: Sequence[int], concurrency: int, bar: tqdm[NoReturn], ask: _Ask
+) -> list[_Row]:
+    """As fast as answers come: each of `concurrency` askers takes the next id that is left."""
+    rows: dict[int, _Row] = {}
+    left = iter(enumerate(request_ids))
+
+    async def asker() -> None:
+        for index, request_id in left:
+            rows[index] = await ask(request_id)
+            bar.update()
+
+    await asyncio.gather(*(asker() for _ in range(concurrency)))
+    return [rows[index] for index in range(len(request_ids))]
+
+
+async def _by_the_clock(request_ids: Sequence[int], rate_hz: float, ask: _Ask) -> list[_Row]:
+    """Request k is sent k / rate_hz seconds after the first, however slow the answers are."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    waiting = []
+    for index, request_id in enumerate(request_ids):
+        await asyncio.sleep(started + index / rate_hz - loop.time())
+        waiting.append(asyncio.ensure_future(ask(request_id)))
+    return list(await asyncio.gather(*waiting))
+
+
+def counts(answers: pd.DataFrame) -> pd.Series[int]:
+    """Number of good answers (status 200) per replica."""
+    found = answers.loc[answers["status"] == 200, "replica"].value_counts()
+    return found.loc[sorted(found.index, key=_in_number_order)].rename("measured")
+
+
+# Prediction
+
+
+def servers(replicas: int | Sequence[str]) -> list[str]:
+    """Server1 .. ServerN for a number; a list of names as it is."""
+    if isinstance(replicas, int):
+        return [f"Server{number}" for number in range(1, replicas + 1)]
+    return list(replicas)
+
+
+def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
+    """A preset with fields changed that are called as in `PUT /ring`."""
+    theirs = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
+    changes: dict[str, Any] = {theirs.get(name, name): value for name, value in fields.items()}
+    return replace(PRESETS[preset], **changes)
+
+
+def build_ring(
+    replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: int | str
+) -> SlotRing:
+    """The ring as the lab builds it: members in the order of their ids, 1 .. N.
+
+    A list of names is in that order.
+    """
+    ring = SlotRing(config(preset, **fields))
+    for server_id, hostname in enumerate(servers(replicas), 1):
+        ring.add(hostname, server_id)
+    return ring
+
+
+def predict(
+    request_ids: Iterable[int],
+    replicas: int | Sequence[str],
+    preset: str = HOME_PRESET,
+    **fields: int | str,
+) -> pd.Series[int]:
+    """Requests per replica, worked out from the ring; the lab is not asked."""
+    ring = build_ring(replicas, preset, **fields)
+    return pd.Series(metrics.counts(ring, request_ids), name="predicted")
+
+
+def shares(ring: SlotRing) -> pd.Series[float]:
+    """Share of the slots that each node owns, in 0..1: what it gets of very many random keys."""
+    owned = np.bincount(ring.owners(), minlength=len(ring.nodes))
+    return pd.Series(owned / ring.config.num_slots, index=ring.nodes, name="share")
+
+
+def summary(per_replica: pd.Series[int]) -> dict[str, float]:
+    """Average load, peak-to-mean, and spread (standard deviation over mean)."""
+    return {
+        "average": float(per_replica.mean()),
+        "peak_to_mean": metrics.peak_to_mean(per_replica),
+        "spread": metrics.coefficient_of_variation(per_replica),
+    }
+
+
+def _in_number_order(hostname: str) -> tuple[int, str]:
+    """Server10 comes after Server9."""
+    return len(hostname), hostname
+
+
+# Verdict
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a measurement says of a prediction.
+
+    word: "agree", "too few answers" or "differs". chi_squared, p: Pearson's test of the measured
+    counts against the predicted shares, p the probability of a chi_squared as large by chance.
+    answers, expected: how many came, how many should have. exact: every count is the predicted.
+
+    Ids come from a seed and routing is no matter of chance, so `exact` is the sharper judge: it
+    sees a single request that went astray, which χ² never does. χ² tells noise from a cause where
+    the ids cannot be chosen.
+    """
+
+    word: str
+    chi_squared: float
+    degrees: int
+    p: float
+    answers: int
+    expected: int
+    exact: bool
+
+    def __repr__(self) -> str:
+        equal = "equal to the digit" if self.exact else "not equal to the digit"
+        return (
+            f"{self.word}: χ² = {self.chi_squared:.1f}, p = {self.p:.2g} "
+            f"({self.degrees} degrees of freedom); "
+            f"{self.answers} of {self.expected} answers, {equal}"
+        )
+
+
+def verdict(predicted: Mapping[str, float], measured: Mapping[str, int]) -> Verdict:
+    """Judges measured counts per replica by predicted ones; absent names count 0.
+
+    "too few answers": some were lost, or some prediction is below 5, where χ² says nothing, and
+    the counts are not equal. "differs": p < 0.01.
+    """
+    expected, found = dict(predicted), dict(measured)
+    names = expected | found
+    pairs = [(expected.get(name, 0), found.get(name, 0)) for name in names]
+    answers, total = sum(found.values()), round(sum(expected.values()))
+    chi_squared = sum(_deviation(count * answers / total, came) for count, came in pairs)
+    positive = [count for count, _ in pairs if count > 0]
+    p = chi_squared_p(chi_squared, len(positive) - 1)
+    exact = all(count == came for count, came in pairs)
+    if answers < total or (not exact and min(positive) < 5):
+        word = "too few answers"
+    else:
+        word = "differs" if p < SIGNIFICANCE else "agree"
+    return Verdict(word, chi_squared, len(positive) - 1, p, answers, total, exact)
+
+
+def _deviation(expected: float, found: int) -> float:
+    """One term of χ²."""
+    if expected == 0:
+        return math.inf if found else 0.0
+    return (found - expected) ** 2 / expected
+
+
+def chi_squared_p(chi_squared: float, degrees: int) -> float:
+    """Probability that chance alone gives a χ² of at least this with so many degrees of freedom.
+
+    It is Q(degrees/2, χ²/2), the regularised upper incomplete gamma function, which for halves of
+    integers is a finite sum of positive terms: Q(1/2, x) = erfc √x, Q(1, x) = e^-x, and
+    Q(a + 1, x) = Q(a, x) + x^a e^-x / Γ(a + 1). Source: DLMF 8.4.6, 8.4.8, 8.8.6.
+    """
+    x = chi_squared / 2
+    if degrees < 1 or x == 0 or math.isinf(x):
+        return 1.0 if x == 0 else 0.0
+    a, q = (0.5, math.erfc(math.sqrt(x))) if degrees % 2 else (1.0, math.exp(-x))
+    while a < degrees / 2:
+        q += math.exp(a * math.log(x) - x - math.lgamma(a + 1))
+        a += 1
+    return q
+
+
+# Timeline of a crash
+
+MARKS = ("kill", "suspected", "out", "replaced", "back")
+
+
+def timeline(
+    answers: pd.DataFrame, events: Sequence[Mapping[str, Any]], hostname: str, killed_at: float
+) -> dict[str, float]:
+    """When each of MARKS came, in seconds since the first request; nan if it did not.
+
+    kill: it was ordered. suspected: a connection was refused or cut. out: declared dead. replaced:
+    a fresh replica of its name serves. back: the first request after that which it answered. One
+    clock is read on both sides, so client and load balancer have to be on one machine.
+    """
+    started_at = answers.attrs["started_at"]
+    of_victim = [event for event in events if event.get("hostname") == hostname]
+    marks = {"kill": killed_at - started_at}
+    for mark, kind in (("suspected", "suspect"), ("out", "dead"), ("replaced", "replaced")):
+        times = [event["time"] - started_at for event in of_victim if event["kind"] == kind]
+        marks[mark] = min(times, default=math.nan)
+    by_victim = answers[(answers["replica"] == hostname) & (answers["status"] == 200)]
+    sent = by_victim["since_start_s"]
+    marks["back"] = float(sent[sent > marks["replaced"]].min())
+    return marks
+
+
+# Plots: all in one style, predicted hollow beside measured filled; none returns a value
+
+# Okabe and Ito's palette, told apart with every kind of colour vision; black is for marks.
+_PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+_STYLE = {
+    "svg.hashsalt": "ringlab",  # else ids in the file differ from run to run
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#DDDDDD",
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
+    "hatch.linewidth": 1.2,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 7,
+}
+_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+
+
+def _colour(hostname: str) -> str:
+    """ServerK has one colour in all figures; other names have theirs by a stable hash."""
+    number = hostname.removeprefix("Server")
+    position = int(number) - 1 if number.isdecimal() else key_of(hostname)
+    return _PALETTE[position % len(_PALETTE)]
+
+
+@contextmanager
+def _drawing(
+    rows: int = 1, columns: int = 1, *, width: float = 9, height: float = 4.5, **options: Any
+) -> Iterator[Any]:
+    """Axes to draw on, one or an array of them; then shown as an SVG, the same for same data."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure.subplots(rows, columns, **options)
+        svg = StringIO()
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    display(SVG(svg.getvalue()))
+
+
+def plot_counts(predicted: pd.Series[float], measured: pd.Series[int], title: str) -> None:
+    """Bars: requests per server, predicted beside measured, and their mean."""
+    measured = measured.reindex(predicted.index, fill_value=0)
+    colours = [_colour(hostname) for hostname in predicted.index]
+    places = np.arange(len(predicted))
+    with _drawing() as axes:
+        hollow = {"facecolor": "white", "edgecolor": colours, "hatch": "///", "linewidth": 1.5}
+        for offset, series, look in (
+            (-0.2, predicted, hollow),
+            (0.2, measured, {"color": colours}),
+        ):
+            bars = axes.bar(places + offset, series, width=0.38, **look)
+            axes.bar_label(bars, fmt="{:.0f}", padding=2, zorder=3, bbox=_ON_WHITE)
+        mean = predicted.mean()
+        axes.axhline(mean, color="black", linestyle="--", linewidth=1.2)
+        axes.annotate(
+            f" mean {mean:.0f}", (1, mean), xycoords=("axes fraction", "data"), va="center"
+        )
+        axes.set_xticks(places, predicted.index)
+        axes.set(
+            title=title, ylabel="requests", ylim=(0, 1.15 * max(predicted.max(), measured.max()))
+        )
+        grey: dict[str, Any] = {"edgecolor": "#555555", "linewidth": 1.5}
+        axes.legend(
+            handles=[
+                Patch(facecolor="white", hatch="///", label="predicted", **grey),
+                Patch(facecolor="#555555", label="measured", **grey),
+            ],
+            loc="upper right",
+            ncols=2,
+        )
+
+
+def _line(axes: Axes, predicted: pd.Series[float], measured: pd.Series[float], **look: Any) -> None:
+    """Predicted as a line of rings, measured as dots: a prediction that holds fills its rings."""
+    axes.plot(predicted.index, predicted, markerfacecolor="white", markersize=9, **look)
+    axes.plot(measured.index, measured, **look | {"linestyle": "", "label": None, "markersize": 4})
+
+
+def plot_scaling(predicted: pd.DataFrame, measured: pd.DataFrame, title: str) -> None:
+    """Average load, peak-to-mean and spread over N: frames of `summary`, indexed by N."""
+    panels = {
+        "average": ("average load", "requests per server"),
+        "peak_to_mean": ("peak to mean", "busiest server / average"),
+        "spread": ("spread", "standard deviation / average"),
+    }
+    with _drawing(columns=3, width=11, height=3.8) as row:
+        for axes, (column, (name, unit)), colour in zip(
+            row, panels.items(), _PALETTE, strict=False
+        ):
+            _line(axes, predicted[column], measured[column], color=colour, marker="o")
+            axes.set(title=name, ylabel=unit, xlabel="servers N", xticks=predicted.index)
+            axes.set_ylim(bottom=1 if column == "peak_to_mean" else 0)
+            axes.margins(y=0.15)
+        row[0].figure.suptitle(f"{title}   (○ predicted, ● measured)", x=0.01, ha="left")
+
+
+def plot_peak_to_mean(predicted: pd.DataFrame, measured: pd.DataFrame, title: str) -> None:
+    """Peak-to-mean over N: a column per pair (H, Φ), which is its label. Φ gives a line its
+    colour, H its dashes and marker."""
+    of_h, of_phi = (list(dict.fromkeys(names)) for names in zip(*predicted.columns, strict=True))
+    with _drawing(height=5) as axes:
+        for h, phi in sorted(predicted.columns, key=lambda pair: -predicted[pair].iloc[-1]):
+            look: dict[str, Any] = {
+                "color": _PALETTE[of_phi.index(phi)],
+                "linestyle": ("-", "--", ":", "-.")[of_h.index(h)],
+                "marker": "osD^"[of_h.index(h)],
+                "label": f"{h}, {phi}",
+            }
+            _line(axes, predicted[h, phi], measured[h, phi], **look)
+        axes.set(title=f"{title}\n(hollow: predicted, filled: measured)")
+        axes.set(xlabel="servers N", ylabel="busiest server / average", xticks=predicted.index)
+        axes.set_ylim(bottom=1)
+        axes.legend(title="H, Φ", loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3)
+
+
+def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str) -> None:
+    """A crash: its marks, requests per replica in each quarter of a second, and each latency."""
+    hostnames = sorted(answers["replica"].dropna().unique(), key=_in_number_order)
+    edges = np.arange(0, answers["since_start_s"].max() + 0.25, 0.25)
+    options: dict[str, Any] = {"sharex": True, "height_ratios": (1.2, 2, 2)}
+    with _drawing(3, width=10, height=7, **options) as (lanes, load, latency):
+        below = np.zeros(len(edges) - 1)
+        for hostname in hostnames:
+            own = answers[answers["replica"] == hostname]
+            count, _ = np.histogram(own["since_start_s"], edges)
+            colour = _colour(hostname)
+            load.bar(edges[:-1], count, 0.24, below, align="edge", color=colour, label=hostname)
+            latency.plot(own["since_start_s"], own["latency_s"] * 1000, ".", color=colour)
+            below += count
+        for lane, (mark, at) in enumerate(marks.items()):
+            lanes.plot(at, -lane, "v", color="black")
+            after = "" if mark == "kill" else f" {(at - marks['kill']) * 1000:+.0f} ms"
+            lanes.annotate(
+                f"{mark}{after}", (at, -lane), (8, 0), textcoords="offset points", va="center"
+            )
+            for axes in (lanes, load, latency):
+                axes.axvline(at, color="black", linewidth=0.8, linestyle=":")
+        lanes.set(title=title, ylim=(-len(marks) + 0.4, 0.6))
+        lanes.axis("off")
+        load.set(ylabel="requests per 0.25 s", ylim=(0, 1.3 * below.max()))
+        load.legend(loc="upper right", ncols=len(hostnames))
+        latency.set(ylabel="latency (ms)", yscale="log", xlabel="time since the first request (s)")
+        latency.yaxis.set(
+            major_locator=LogLocator(subs=(1, 2, 5)),
+            major_formatter=StrMethodFormatter("{x:g}"),
+            minor_locator=NullLocator(),
+        )
+
+
+# The ring as a picture
+
+
+def ring_svg(
+    ring: SlotRing,
+    *,
+    key: int | None = None,
+    live: Collection[str] | None = None,
+    title: str = "",
+) -> str:
+    """An SVG of the ring: slot 0 on top, then clockwise.
+
+    The band shows who owns each slot, the strokes outside it the virtual nodes; with `key`, its
+    slot and the way from there to the server. `live`: only these serve (None: all), and the
+    others' strokes are grey. Up to 32 slots are numbered.
+    """
+    num_slots = ring.config.num_slots
+    owners = ring.owners(live)
+    starts = np.flatnonzero(owners != np.roll(owners, 1))
+    starts = starts if len(starts) else np.array([0])
+    parts = [
+        _band(start, (end - start) % num_slots or num_slots, num_slots, ring.nodes[owners[start]])
+        for start, end in zip(starts.tolist(), np.roll(starts, -1).tolist(), strict=True)
+    ]
+    for hostname in ring.nodes:
+        colour = _colour(hostname) if live is None or hostname in live else "#BBBBBB"
+        strokes = " ".join(
+            "M{} {}L{} {}".format(*_at(slot, num_slots, 114), *_at(slot, num_slots, 124))
+            for slot in ring.slots_of(hostname)
+        )
+        parts.append(f'<path d="{strokes}" stroke="{colour}" stroke-width="1.6"/>')
+    if num_slots <= 32:
+        parts += [
+            _text(*_at(slot, num_slots, 78), str(slot), "middle") for slot in range(num_slots)
+        ]
+    if key is not None:
+        parts.append(_way(ring, key, ring.nodes if live is None else live))
+    owned = np.bincount(owners, minlength=len(ring.nodes)) / num_slots
+    for line, (hostname, share) in enumerate(zip(ring.nodes, owned.tolist(), strict=True)):
+        y = 22 * line - 11 * len(ring.nodes) + 11
+        parts.append(
+            f'<rect x="150" y="{y - 7}" width="14" height="14" fill="{_colour(hostname)}"/>'
+        )
+        parts.append(_text(172, y, f"{hostname}  {share:.1%}", "start"))
+    parts.append(_text(-130, -142, title, "start", weight="bold"))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-140 -160 430 300" width="560" '
+        'font-family="sans-serif" font-size="12" fill="none" role="img">'
+        f"<title>{escape(title)}</title>"
+        '<rect x="-140" y="-160" width="430" height="300" fill="white"/>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def draw_ring(ring: SlotRing, **options: Any) -> None:
+    """Shows `ring_svg`."""
+    display(SVG(ring_svg(ring, **options)))
+
+
+def _at(slot: float, num_slots: int, radius: float) -> tuple[float, float]:
+    """The middle of a slot at this radius."""
+    angle = 2 * math.pi * (slot + 0.5) / num_slots
+    return round(radius * math.sin(angle), 2), round(-radius * math.cos(angle), 2)
+
+
+def _arc(start: float, length: float, num_slots: int, radius: float) -> str:
+    """Path data of an arc clockwise, from the middle of slot `start` on. Two halves, because one
+    arc cannot go all the way around."""
+    points = [_at(start + length * part, num_slots, radius) for part in (0, 0.5, 1)]
+    (x, y), *others = points
+    return f"M{x} {y}" + "".join(f"A{radius} {radius} 0 0 1 {x} {y}" for x, y in others)
+
+
+def _band(start: int, length: int, num_slots: int, hostname: str) -> str:
+    """Slots start .. start + length - 1, whole: from half a slot before to half a slot behind."""
+    path = _arc(start - 0.5, length, num_slots, 102)
+    return f'<path d="{path}" stroke="{_colour(hostname)}" stroke-width="18"/>'
+
+
+def _way(ring: SlotRing, key: int, live: Collection[str]) -> str:
+    """From the key's slot (filled dot) clockwise to the slot of the server (hollow)."""
+    num_slots, slot = ring.config.num_slots, ring.key_slot(key)
+    taken = {taken_slot: node for node in live for taken_slot in ring.slots_of(node)}
+    probes, taken_slot = min(((other - slot) % num_slots, other) for other in taken)
+    (x, y), (end_x, end_y) = _at(slot, num_slots, 102), _at(taken_slot, num_slots, 102)
+    return (
+        f'<path d="{_arc(slot, probes, num_slots, 90)}" stroke="black" stroke-width="1.6"/>'
+        f'<circle cx="{x}" cy="{y}" r="5" fill="black" stroke="white"/>'
+        f'<circle cx="{end_x}" cy="{end_y}" r="5" fill="white" stroke="black" stroke-width="2"/>'
+        + _text(0, -16, f"key {key}", "middle")
+        + _text(0, 0, f"slot {slot} → {taken_slot}", "middle")
+        + _text(0, 16, taken[taken_slot], "middle", weight="bold")
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, weight: str = "normal") -> str:
+    return (
+        f'<text x="{x}" y="{y}" fill="black" text-anchor="{anchor}" font-weight="{weight}" '
+        f'dominant-baseline="middle">{escape(text)}</text>'
+    )
