@@ -115,6 +115,9 @@ class Exchange:
         if self.chunked and (self._length is not None or self.http10):
             # RFC 9112 §6.1: the classic request smuggling.
             raise wire.Refused(400, "Transfer-Encoding excludes Content-Length and HTTP/1.0")
+        if b"upgrade" in head.special and (self._length or self.chunked):
+            # llhttp takes the body for what comes after the upgrade.
+            raise wire.Refused(501, "a request with a body cannot change the protocol here")
         self.admin = self.client.server.is_admin(self.path)
         if self.admin and (self._length or 0) > MAX_ADMIN_BODY_BYTES:
             raise _too_large()
@@ -161,11 +164,12 @@ class Exchange:
         """Its turn: all earlier requests of this connection are answered."""
         self.started_at = perf_counter()
         server = self.client.server
-        if self._expects_continue and self.refusal is None:
-            self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1; not earlier, for the order
         if self.refusal is not None:
             self.fail(self.refusal.status, str(self.refusal), close=True)
-        elif self.admin:
+            return
+        if self._expects_continue:
+            self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1; not earlier, for the order
+        if self.admin:
             server.admin_pool.acquire(self)
         else:
             self._try(server.table.route(self.key))

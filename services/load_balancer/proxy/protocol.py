@@ -112,16 +112,20 @@ class ClientConnection(asyncio.Protocol):
         reading = self._reading
         if reading is not None and reading.head_complete:
             self.deadline = self.server.now + self.server.settings.client_timeout_s
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Only CONNECT and h2c's preface go here, which are refused; Upgrade is not forwarded.
-            self._refuse(wire.Refused(501, "the protocol cannot be changed here"))
-        except httptools.HttpParserError as error:
-            refusal = error.__context__
-            if not isinstance(refusal, wire.Refused):
-                refusal = wire.Refused(400, f"malformed request: {error}")
-            self._refuse(refusal)
+        unread: bytes | memoryview = data
+        while unread:
+            try:
+                self._parser.feed_data(unread)
+                break
+            except httptools.HttpParserUpgrade as wish:
+                # Not granted (RFC 9110 §7.8): what is behind it is the next request.
+                unread = memoryview(unread)[wish.args[0] :]
+            except httptools.HttpParserError as error:
+                refusal = error.__context__
+                if not isinstance(refusal, wire.Refused):
+                    refusal = wire.Refused(400, f"malformed request: {error}")
+                self._refuse(refusal)
+                break
         if self._reading is not None and not self._reading.head_complete:
             # Counted by what came, for a parser says nothing of a line that does not end.
             self._head_bytes += len(data)

@@ -272,6 +272,25 @@ def test_other_expectations_are_ignored(client: Peer, start: bytes) -> None:
     assert client.received == b""
 
 
+def test_upgrade_is_ignored(client: Peer, replica: Callable[[], Peer], feed: Feeding) -> None:
+    """A wish for another protocol is answered in this one (RFC 9110 §7.8): one answer each."""
+    wish = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\nHost"
+    feed.request(client, GET.replace(b"Host", wish))
+    assert replica().take() == GET_FORWARDED
+    replica().send(OK)
+    assert client.statuses == [200]
+    if replica().received:  # the next one was behind it
+        assert replica().received == GET_FORWARDED.replace(b"home", b"behind")
+
+
+def test_upgrade_with_a_body_is_refused(client: Peer, lab: Lab, feed: Feeding) -> None:
+    """The parser takes what follows such a head for the other protocol's: it goes nowhere."""
+    feed.request(client, POST.replace(b"Host", b"Connection: upgrade\r\nUpgrade: h2c\r\nHost"))
+    assert client.statuses == [501]
+    assert client.saw_eof
+    assert not lab.connections
+
+
 # Errors of our own
 
 
