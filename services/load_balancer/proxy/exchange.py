@@ -85,7 +85,7 @@ class Exchange:
         self.head_complete = False
         self.request_complete = False
         self._lines: list[bytes] = []
-        self._host: bytes | None = None
+        self._host = b""
         self._expects_continue = False
         self._length: int | None = None
         self._body: list[bytes] | None = []  # None: too much of it was sent to send it again
@@ -107,7 +107,9 @@ class Exchange:
         self.head_complete = True
         self.http10 = version == "1.0"
         self.close = not keep_alive
-        self._host = head.host(version)
+        host = head.host(version)
+        # HTTP/1.0 may do without; the replica, asked in HTTP/1.1, may not: RFC 9112 §3.2, §3.3.
+        self._host = self.client.server.authority if host is None else host
         if not self.target.startswith(b"/") and b"://" in self.target:
             self._host, self.target = wire.authority_and_path(self.target)
         wire.check_start(self.method, self.target, version)
@@ -224,7 +226,7 @@ class Exchange:
             (
                 b"%b %b HTTP/1.1\r\n" % (self.method, self.target),
                 *self._lines,
-                b"" if self._host is None else b"Host: %b\r\n" % self._host,
+                b"Host: %b\r\n" % self._host,
                 b"X-Request-ID: %b\r\n" % self.request_id,
                 wire.framing(self._length, chunked=self.chunked),
                 wire.VIA,

@@ -53,6 +53,7 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()  # as of the last sweep; exact enough for deadlines
         self.max_attempts = settings.max_attempts
+        self.authority = settings.bind.encode()
         self.is_closing = False
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self._on_evidence = on_evidence

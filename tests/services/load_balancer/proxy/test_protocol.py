@@ -241,6 +241,12 @@ def test_http_1_0_keep_alive(client: Peer, replica: Callable[[], Peer]) -> None:
     assert client.is_open
 
 
+def test_http_1_0_without_host(client: Peer, replica: Callable[[], Peer]) -> None:
+    """The replica is asked in HTTP/1.1, which needs a Host: our own address (RFC 9112 §3.3)."""
+    client.send(b"GET /home HTTP/1.0\r\nX-Request-ID: 1\r\n\r\n")
+    assert replica().received == GET_FORWARDED.replace(b": lab", b": 127.0.0.1:5050")
+
+
 # Expect and Upgrade
 
 
