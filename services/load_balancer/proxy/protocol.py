@@ -43,7 +43,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         # For one request
         self._reading: Exchange | None = None
-        self._head_bytes = 0
+        self._overhead_bytes = 0  # of head, chunk sizes or trailers, in reads without anything else
 
     @property
     def is_idle(self) -> bool:
@@ -112,6 +112,8 @@ class ClientConnection(asyncio.Protocol):
         reading = self._reading
         if reading is not None and reading.head_complete:
             self.deadline = self.server.now + self.server.settings.client_timeout_s
+        # Counted by what came, for the parser says nothing of a line that does not end.
+        self._overhead_bytes += len(data)
         unread: bytes | memoryview = data
         while unread:
             try:
@@ -126,11 +128,8 @@ class ClientConnection(asyncio.Protocol):
                     refusal = wire.Refused(400, f"malformed request: {error}")
                 self._refuse(refusal)
                 break
-        if self._reading is not None and not self._reading.head_complete:
-            # Counted by what came, for a parser says nothing of a line that does not end.
-            self._head_bytes += len(data)
-            if self._head_bytes > wire.MAX_HEAD_BYTES:
-                self._refuse(wire.head_too_large())
+        if self._overhead_bytes > wire.MAX_HEAD_BYTES and self._reading is not None:
+            self._refuse(wire.head_too_large())
 
     def eof_received(self) -> bool:
         # A client may close its half and wait for the answer: RFC 9112 §9.6.
@@ -160,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._reading = Exchange(self)
         self._fields.begin()
-        self._head_bytes = 0
+        self._overhead_bytes = 0
         self._exchanges.append(self._reading)
         if len(self._exchanges) == 1:
             self.deadline = self.server.now + self.server.settings.client_timeout_s
@@ -186,6 +185,7 @@ class ClientConnection(asyncio.Protocol):
             self._start(exchange)
 
     def on_body(self, data: bytes) -> None:
+        self._overhead_bytes = 0
         if self._reading is not None:
             self._reading.read_body(data)
 

@@ -186,7 +186,8 @@ def error_response(status: int, message: str, *, method: bytes, lines: bytes) ->
 
 
 def head_too_large() -> Refused:
-    return Refused(431, f"the head must be at most {MAX_HEAD_BYTES} bytes and {MAX_FIELDS} fields")
+    limits = f"{MAX_HEAD_BYTES} bytes and {MAX_FIELDS} fields"
+    return Refused(431, f"head, trailers and chunk extensions must be at most {limits}")
 
 
 def _shown(value: bytes) -> str:

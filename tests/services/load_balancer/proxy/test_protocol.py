@@ -343,6 +343,33 @@ def test_endless_heads_are_cut(client: Peer, feed: Feeding) -> None:
     assert client.statuses == [431]
 
 
+def test_a_head_is_not_blamed_for_what_came_before(
+    client: Peer, replica: Callable[[], Peer]
+) -> None:
+    """The beginning of a head may come in one read with a body larger than any head may be."""
+    body = b"a" * (wire.MAX_HEAD_BYTES + 1)
+    long_post = POST.replace(b": 5\r\n\r\nhello", b": %d\r\n\r\n" % len(body)) + body
+    client.send(long_post + GET[:20])
+    client.send(GET[20:])
+    replica().send(OK)
+    replica().send(OK)
+    assert client.statuses == [200, 200]
+
+
+@pytest.mark.parametrize("overhead", [b"0\r\nX: ", b"0\r\n", b"5;"])
+def test_endless_overhead_of_chunks_is_cut(
+    client: Peer, replica: Callable[[], Peer], overhead: bytes
+) -> None:
+    """Trailers and chunk extensions, which we only throw away, have a head's limit together."""
+    client.send(CHUNKED_HEAD + b"2\r\nhi\r\n" + overhead)
+    filling = b"X: y\r\n" * 200 if overhead == b"0\r\n" else b"a" * 1200
+    for _ in range(wire.MAX_HEAD_BYTES // 1200 + 2):
+        client.send(filling)
+    assert client.statuses == [431]
+    assert not replica().is_open
+    assert b"0\r\n\r\n" not in replica().received
+
+
 def test_many_small_chunks_pass(client: Peer, replica: Callable[[], Peer]) -> None:
     """A body that trickles has more overhead than body, and is not cut for that."""
     client.send(CHUNKED_HEAD)
