@@ -24,6 +24,10 @@ class ReadGate:
         self._transport = transport
         self._reasons = 0
 
+    @property
+    def is_open(self) -> bool:
+        return not self._reasons
+
     def close(self, reason: int) -> None:
         if not self._reasons and not self._transport.is_closing():
             self._transport.pause_reading()

@@ -66,13 +66,14 @@ class ClientConnection(asyncio.Protocol):
     def exchange_done(self) -> None:
         """The first exchange is answered: the connection's end, or the next one's turn."""
         exchange = self._exchanges[0]
+        if self._reading is None:
+            self.deadline = self.server.now + self.server.settings.idle_timeout_s
         if exchange.close or not exchange.request_complete:
             self._linger()
             return
         self._exchanges.popleft()
         if len(self._exchanges) < MAX_PIPELINED:
             self.gate.open(PIPELINE_FULL)
-        self.deadline = self.server.now + self.server.settings.idle_timeout_s
         if self._exchanges and (self._exchanges[0].head_complete or self._exchanges[0].refusal):
             # From the loop, not from here: a pipeline of answers at hand would nest its calls.
             self.server.loop.call_soon(self._start, self._exchanges[0])
@@ -87,14 +88,18 @@ class ClientConnection(asyncio.Protocol):
         if now < self.deadline:
             return
         reading = self._reading
-        if self._is_lingering:
-            self._transport.abort()
-        elif reading is not None and reading is self._exchanges[0] and not reading.answer_started:
-            self._refuse(wire.Refused(408, "the request did not arrive in time"))
-        elif reading is not None:
-            self._transport.abort()
+        if self._is_lingering or (self.is_idle and self._transport.is_closing()):
+            self._transport.abort()  # it does not read what was written last
         elif self.is_idle:
             self._transport.close()
+        elif reading is None:
+            return  # it waits for its answer
+        elif not self.gate.is_open:  # it waits for us to read on
+            self.deadline = now + self.server.settings.client_timeout_s
+        elif reading is self._exchanges[0] and not reading.answer_started:
+            self._refuse(wire.Refused(408, "the request did not arrive in time"))
+        else:
+            self._transport.abort()
 
     # asyncio.Protocol
 
@@ -161,9 +166,8 @@ class ClientConnection(asyncio.Protocol):
         self._fields.begin()
         self._overhead_bytes = 0
         self._exchanges.append(self._reading)
-        if len(self._exchanges) == 1:
-            self.deadline = self.server.now + self.server.settings.client_timeout_s
-        elif len(self._exchanges) >= MAX_PIPELINED:
+        self.deadline = self.server.now + self.server.settings.client_timeout_s
+        if len(self._exchanges) >= MAX_PIPELINED:
             self.gate.close(PIPELINE_FULL)
 
     def on_url(self, url: bytes) -> None:

@@ -75,10 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.deadline = self.pool.now + self.pool.response_timeout_s
         exchange.send_to(self)
 
     def write(self, data: bytes) -> None:
+        self.deadline = self.pool.now + self.pool.response_timeout_s
         self._transport.write(data)
 
     def abandon(self) -> None:

@@ -39,7 +39,7 @@ class Transport(asyncio.Transport):
     def write(self, data: bytes) -> None:
         assert not self._peer.saw_eof, f"written behind the end of file: {data!r}"
         if not self._peer.was_cut:
-            self._peer.received += data
+            self._peer.take_in(data)
 
     def can_write_eof(self) -> bool:
         return True
@@ -52,7 +52,7 @@ class Transport(asyncio.Transport):
 
     def close(self) -> None:
         self._closing = True
-        if not self._peer.is_slow:  # else only when it has read what is buffered
+        if not self._peer.is_slow:  # else when it has read what is buffered
             self._peer.lab.loop.call_soon(self._peer.lose, None)
 
     def abort(self) -> None:
@@ -77,7 +77,8 @@ class Peer:
         self.was_cut = False  # we aborted
         self.is_lost = False  # the connection is over
         self.is_read = True  # we read what it sends
-        self.is_slow = False  # it does not read, and the buffers are full
+        self.is_slow = False  # it does not read
+        self._is_full = False  # the buffers of what we write to it
         self._unread: list[bytes] = []
         self._protocol = protocol
         self._transport = Transport(self)
@@ -125,16 +126,24 @@ class Peer:
         self.lab.do(lambda: self.lose(ConnectionResetError(errno.ECONNRESET, "reset")))
 
     def stop_reading(self) -> None:
+        """The next that is written to it fills the buffers."""
         self.is_slow = True
-        self.lab.do(self._protocol.pause_writing)
 
     def read_on(self) -> None:
         self.is_slow = False
-        self.lab.do(self._protocol.resume_writing)
+        if self._is_full:
+            self._is_full = False
+            self.lab.do(self._protocol.resume_writing)
         if self._transport.is_closing():
             self.lab.do(lambda: self.lose(None))
 
     # On the loop
+
+    def take_in(self, data: bytes) -> None:
+        self.received += data
+        if self.is_slow and not self._is_full:
+            self._is_full = True
+            self._protocol.pause_writing()
 
     def deliver(self) -> None:
         while self._unread and self.is_read and self.is_open:

@@ -431,6 +431,51 @@ def test_a_dripping_head_is_cut(lab: Lab, client: Peer, before: bytes) -> None:
     assert client.saw_eof
 
 
+def test_a_dripping_head_behind_an_unanswered_request_is_cut(lab: Lab, client: Peer) -> None:
+    """Also when its beginning came together with another request."""
+    client.send(GET + GET[:10])
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    lab.advance(11)
+    assert client.statuses == [200, 408]
+
+
+def test_half_a_head_does_not_cut_the_answer_before_it(lab: Lab, client: Peer) -> None:
+    """Its time begins when it does, however long the request before it has waited."""
+    client.send(GET)
+    lab.advance(9)
+    client.send(GET[:10])
+    lab.advance(2)
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    client.send(GET[10:])
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    assert client.statuses == [200, 200]
+
+
+def test_a_body_may_take_its_time(lab: Lab, client: Peer, replica: Callable[[], Peer]) -> None:
+    """Each piece buys the next ten seconds; a client that stops sending is told so, 408."""
+    client.send(POST[:-5])
+    for octet in b"hell":
+        lab.advance(9)
+        client.send(bytes([octet]))
+    assert client.received == b""
+    lab.advance(10.5)
+    assert client.statuses == [408]
+    assert replica().was_cut
+
+
+def test_slow_replicas_are_not_blamed_on_clients(lab: Lab, client: Peer) -> None:
+    """A client that waits for its answer, or that we do not read, is not late."""
+    client.send(GET)
+    lab.advance(11)
+    assert client.is_open
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    lab.upstream(lab.order(b"1")[0]).stop_reading()
+    client.send(POST.replace(b": 5\r\n", b": 99\r\n"))
+    assert not client.is_read
+    lab.advance(11)
+    assert (client.statuses, client.is_open) == ([200], True)
+
+
 def test_lingering_ends(lab: Lab, client: Peer) -> None:
     """After an error, what still comes is read and thrown away for a while, then cut."""
     client.send(b"nonsense\r\n\r\n")
@@ -482,3 +527,25 @@ def test_half_a_request_is_cut_at_the_replica(client: Peer, replica: Callable[[]
     client.send(POST[:-1])
     client.close()
     assert replica().was_cut
+
+
+def test_a_connection_that_is_never_read_ends(lab: Lab, client: Peer) -> None:
+    """A client that does not fetch its answer cannot keep the connection for ever."""
+    client.send(GET)
+    client.stop_reading()
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    lab.advance(76)
+    lab.advance(1)
+    assert client.is_lost
+
+
+def test_a_last_answer_may_be_read_slowly(lab: Lab, client: Peer) -> None:
+    """Closing does not cut what is on its way, even if the replica took its time."""
+    client.send(GET.replace(b"Host", CLOSE + b"Host"))
+    lab.advance(20)
+    client.stop_reading()
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    lab.advance(20)
+    assert not client.was_cut
+    client.read_on()
+    assert client.is_lost
