@@ -178,7 +178,8 @@ class Exchange:
 
     def _try(self, replica: Replica | None) -> None:
         if replica is None:
-            self.fail(503, "no replica is alive", retry_after_s=1)
+            # From the loop: in the midst of a read, the rest of the request may be at hand.
+            self.client.server.loop.call_soon(self._fail_for_want_of_replicas)
             return
         self._tried.append(replica)
         self.client.server.pool(replica).acquire(self)
@@ -274,6 +275,10 @@ class Exchange:
         self.client.write(wire.error_response(status, message, method=self.method, lines=lines))
         self.end()
 
+    def _fail_for_want_of_replicas(self) -> None:
+        if not self.done:
+            self.fail(503, "no replica is alive", retry_after_s=1)
+
     def abandon(self) -> None:
         """The client has gone; its answer has nowhere to go."""
         self.done = True
@@ -287,8 +292,8 @@ class Exchange:
             lines += b"X-Request-ID: %b\r\n" % self.request_id
         if self._tried:
             lines += b"X-Replica: %b\r\n" % self._tried[-1].hostname.encode()
-        if self.client.server.is_closing:
-            self.close = True
+        if self.client.server.is_closing or not self.request_complete:
+            self.close = True  # RFC 9112 §9.3: the rest of a request may not be left unread
         if self.close:
             lines += wire.CLOSE
         elif self.http10:

@@ -16,7 +16,7 @@ import httptools
 
 from load_balancer.proxy import wire
 from load_balancer.proxy.exchange import Exchange
-from load_balancer.proxy.flow_control import PIPELINE_FULL, ReadGate
+from load_balancer.proxy.flow_control import BODY_WAITS, PEER_SLOW, PIPELINE_FULL, ReadGate
 
 if TYPE_CHECKING:
     from load_balancer.proxy.server import Server
@@ -229,6 +229,7 @@ class ClientConnection(asyncio.Protocol):
         whole = self._exchanges[0].request_complete and len(self._exchanges) == 1
         self._exchanges.clear()
         self._reading = None
+        self.gate.open(PEER_SLOW | BODY_WAITS | PIPELINE_FULL)
         if whole and not self._linger_bytes:
             self._transport.close()
         else:

@@ -42,7 +42,8 @@ class Stats:
         self.retries = 0
 
     def answered(self, status: int, latency_s: float) -> None:
-        self.answers[status // 100] += 1
+        # What is no status at all counts as a server's error: RFC 9110 §15.
+        self.answers[status // 100 if status < 600 else 5] += 1
         self.latency_counts[bisect_left(LATENCY_BUCKETS_S, latency_s)] += 1
         self.latency_sum_s += latency_s
 
@@ -87,7 +88,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.abort()
 
     def close(self) -> None:
-        self._transport.close()
+        """At once: what is left of a request would wait for ever for a replica that reads not."""
+        self._transport.abort()
 
     def lose(self, loss: Loss) -> None:
         """Gives up the exchange, which may go elsewhere, and the connection."""
@@ -202,8 +204,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _interim(self, exchange: Exchange, status: int, head: wire.Head) -> None:
         """1xx: RFC 9110 §15.2. 100 was already given by us, and 101 nobody has asked for."""
-        if status == 101:
-            raise wire.Refused(502, "101 without Upgrade")
+        if status == 101 or status < 100:
+            raise wire.Refused(502, f"{status} is no interim answer to what was asked")
         if status != 100 and not exchange.http10:
             self._out += (wire.status_line(status), *head.lines, b"\r\n")
 
