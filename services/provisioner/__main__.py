@@ -37,7 +37,9 @@ def main() -> None:
         threads=NUM_THREADS,
         max_request_body_size=MAX_WIRE_BODY_BYTES,
     )
-    logging.info("runtime %s, serving on %s", runtime.name, settings.socket)
+    logging.getLogger("provisioner").info(
+        "runtime %s, serving on %s", runtime.name, settings.socket
+    )
     server.run()
     settings.socket.unlink(missing_ok=True)
 

@@ -32,6 +32,8 @@ REPLICA_PORT = 5000
 # An engine under a burst of creations takes seconds for one of them; after this it hangs.
 ENGINE_TIMEOUT_S = 60
 CHECK_TIMEOUT_S = 2
+# On cgroup v1 runc gives up, and thaws again, when a process waits for a disk for half a second.
+NUM_FREEZE_ATTEMPTS = 5
 # waitress spools to /tmp what it cannot hold in memory; nothing else writes.
 TMPFS = {"/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777"}
 # A replica writes a few lines in its life; this bounds one that has gone mad.
@@ -129,7 +131,15 @@ class DockerRuntime:
 
     @_engine_errors()
     def pause(self, hostname: Hostname) -> None:
-        self._api.pause(self._find(hostname, State.RUNNING).id)
+        container = self._find(hostname, State.RUNNING)
+        for attempt in range(1, NUM_FREEZE_ATTEMPTS + 1):
+            try:
+                self._api.pause(container.id)
+            except docker.errors.APIError as error:
+                if attempt == NUM_FREEZE_ATTEMPTS or "unable to freeze" not in str(error):
+                    raise
+            else:
+                return
 
     @_engine_errors()
     def resume(self, hostname: Hostname) -> None:

@@ -57,7 +57,7 @@ def run_provisioner(environment: dict[str, str]) -> "subprocess.Popen[str]":
 
 def put(call: Call, path: Path, number: int) -> dict[str, Any]:
     status, replica = call(path, "PUT", f"/replicas/Server{number}", {"server_id": number})
-    assert status == 201
+    assert 201 == status
     return replica
 
 
@@ -68,7 +68,7 @@ def test_a_replica_can_be_made_and_asked(
     start()
     replica = put(call, path, 1)
     wait_until(lambda: "Hello from Server: Server1" in ask(replica["address"]))
-    assert call(path, "GET", "/replicas") == (200, {"replicas": [replica]})
+    assert (200, {"replicas": [replica]}) == call(path, "GET", "/replicas")
 
 
 def test_term_ends_it_and_leaves_the_replicas(start: Start, path: Path, call: Call) -> None:
@@ -77,9 +77,9 @@ def test_term_ends_it_and_leaves_the_replicas(start: Start, path: Path, call: Ca
     replica = put(call, path, 1)
     child.terminate()
     child.communicate(timeout=15)
-    assert (child.returncode, path.exists()) == (0, False)
+    assert (0, False) == (child.returncode, path.exists())
     start()
-    assert call(path, "GET", "/replicas") == (200, {"replicas": [replica]})
+    assert (200, {"replicas": [replica]}) == call(path, "GET", "/replicas")
 
 
 def test_after_a_kill_the_next_one_adopts(
@@ -95,13 +95,13 @@ def test_after_a_kill_the_next_one_adopts(
     start()
     paused |= {"state": "paused"}
     exited |= {"state": "exited", "address": None}
-    assert call(path, "GET", "/replicas")[1]["replicas"] == [running, paused, exited]
-    assert call(path, "POST", "/replicas/Server2/resume") == (204, None)
+    assert [running, paused, exited] == call(path, "GET", "/replicas")[1]["replicas"]
+    assert (204, None) == call(path, "POST", "/replicas/Server2/resume")
     wait_until(lambda: "Server2" in ask(paused["address"]))
-    assert call(path, "DELETE", "/replicas/Server1") == (204, None)
+    assert (204, None) == call(path, "DELETE", "/replicas/Server1")
     fresh = put(call, path, 3)
     listed = call(path, "GET", "/replicas")[1]["replicas"]
-    assert listed == [paused | {"state": "running"}, fresh]
+    assert [paused | {"state": "running"}, fresh] == listed
 
 
 def test_a_second_one_is_refused(start: Start, path: Path, call: Call) -> None:
@@ -115,9 +115,9 @@ def test_a_second_one_is_refused(start: Start, path: Path, call: Call) -> None:
         }
     )
     _, errors = second.communicate(timeout=15)
-    assert second.returncode == 1
+    assert 1 == second.returncode
     assert f"another process serves on {path}" in errors
-    assert call(path, "GET", "/healthz") == (200, {"runtime": "process"})
+    assert (200, {"runtime": "process"}) == call(path, "GET", "/healthz")
 
 
 def test_puts_of_one_name_at_once_leave_one(
@@ -131,7 +131,7 @@ def test_puts_of_one_name_at_once_leave_one(
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({replica["address"] for replica in made}) == 8
+    assert 8 == len({replica["address"] for replica in made})
     [left] = call(path, "GET", "/replicas")[1]["replicas"]
     assert left in made
     children = Path(f"/proc/{child.pid}/task").glob("*/children")
@@ -150,7 +150,7 @@ def test_what_cannot_work_does_not_start(environment: dict[str, str], complaint:
     """A setting that cannot work ends the start with its name, and without a trace."""
     child = run_provisioner(environment)
     _, errors = child.communicate(timeout=15)
-    assert child.returncode == 1
+    assert 1 == child.returncode
     assert complaint in errors
     assert "Traceback" not in errors
 
@@ -170,9 +170,9 @@ def test_without_an_engine_it_serves_and_says_so(
     try:
         wait_until(lambda: call(path, "GET", "/healthz")[0] == 503)
         status, body = call(path, "GET", "/replicas")
-        assert (status, body["status"]) == (503, "failure")
+        assert (503, "failure") == (status, body["status"])
         assert body["message"].startswith("<Error> the engine does not answer")
     finally:
         os.kill(child.pid, signal.SIGTERM)
         child.communicate(timeout=15)
-    assert child.returncode == 0
+    assert 0 == child.returncode

@@ -24,7 +24,7 @@ def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Settin
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """The docker runtime needs its image and network, and nothing else."""
     settings = read(monkeypatch, DOCKER)
-    assert settings.model_dump() == {
+    assert {
         "socket": Path("/run/ringlab/provisioner.sock"),
         "lab": "ringlab",
         "runtime": "docker",
@@ -34,7 +34,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         "pids": 64,
         "docker_host": "unix:///var/run/docker.sock",
         "directory": Path("/var/lib/ringlab/replicas"),
-    }
+    } == settings.model_dump()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_each_field_has_its_variable(
 ) -> None:
     """One name from the environment to the field."""
     settings = read(monkeypatch, {**DOCKER, variable: value})
-    assert getattr(settings, field) == expected
+    assert expected == getattr(settings, field)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_the_runtime_is_the_one_named(
 ) -> None:
     """make_runtime makes what the settings name, without calling it."""
     variables = {"PROVISIONER_RUNTIME": runtime, "PROVISIONER_DIRECTORY": str(tmp_path)}
-    assert make_runtime(read(monkeypatch, DOCKER | variables)).name == runtime
+    assert runtime == make_runtime(read(monkeypatch, DOCKER | variables)).name
 
 
 def test_every_field_is_described() -> None:
     """Whoever configures the provisioner finds what each setting means."""
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert [] == [name for name, field in Settings.model_fields.items() if not field.description]

@@ -76,8 +76,8 @@ def test_mode_and_group(directory: Path) -> None:
     """The socket is for its owner and the directory's group, from the first moment."""
     with bind_unix_socket(directory / "s"):
         status = (directory / "s").stat()
-        assert stat.S_IMODE(status.st_mode) == 0o660
-        assert status.st_gid == directory.stat().st_gid
+        assert 0o660 == stat.S_IMODE(status.st_mode)
+        assert directory.stat().st_gid == status.st_gid
 
 
 def test_a_stale_socket_is_replaced(directory: Path) -> None:
@@ -103,12 +103,12 @@ def test_a_file_is_left_alone(directory: Path) -> None:
     path.write_text("precious")
     with pytest.raises(OSError, match="in use"):
         bind_unix_socket(path)
-    assert path.read_text() == "precious"
+    assert "precious" == path.read_text()
 
 
 def test_the_owner_is_served(served: Path) -> None:
     """The same user is let in."""
-    assert ask(served) == "HTTP/1.0 200 OK\n"
+    assert "HTTP/1.0 200 OK\n" == ask(served)
 
 
 @needs_root
@@ -117,13 +117,13 @@ def test_the_owner_is_served(served: Path) -> None:
 )
 def test_a_member_of_the_group_is_served(served: Path, identity: tuple[int, ...]) -> None:
     """Membership counts, be the group the peer's first or one of its others."""
-    assert ask(served, *identity) == "HTTP/1.0 200 OK\n"
+    assert "HTTP/1.0 200 OK\n" == ask(served, *identity)
 
 
 @needs_root
 def test_a_stranger_cannot_connect(served: Path) -> None:
     """The kernel refuses who is neither owner nor in the group."""
-    assert ask(served, STRANGER, STRANGER, 7) == "PermissionError\n"
+    assert "PermissionError\n" == ask(served, STRANGER, STRANGER, 7)
 
 
 @needs_root
@@ -133,4 +133,4 @@ def test_a_stranger_is_not_answered(served: Path, groups: list[int]) -> None:
     served.chmod(0o666)
     answer = ask(served, STRANGER, STRANGER, *groups)
     assert answer in ("\n", "ConnectionResetError\n", "BrokenPipeError\n")
-    assert ask(served) == "HTTP/1.0 200 OK\n"
+    assert "HTTP/1.0 200 OK\n" == ask(served)

@@ -92,24 +92,24 @@ def test_list_is_in_order_of_ids(client: FlaskClient, runtime: FakeRuntime) -> N
         Replica("a", 2, "172.18.0.4:5000", State.RUNNING),
     ]
     response = client.get("/replicas")
-    assert response.status_code == 200
-    assert response.json == {
+    assert 200 == response.status_code
+    assert {
         "replicas": [
             {"hostname": "a", "server_id": 2, "address": "172.18.0.4:5000", "state": "running"},
             {"hostname": "b", "server_id": 2, "address": "172.18.0.5:5000", "state": "paused"},
             {"hostname": "Server10", "server_id": 10, "address": None, "state": "exited"},
         ]
-    }
+    } == response.json
 
 
 def test_put_makes_a_replica(client: FlaskClient, runtime: FakeRuntime) -> None:
     """PUT hands name and id on and answers 201 with the replica."""
     response = client.put("/replicas/Server3", json={"server_id": 3})
-    assert runtime.changes == [("create_or_replace", "Server3", 3)]
-    assert (response.status_code, response.json) == (
+    assert [("create_or_replace", "Server3", 3)] == runtime.changes
+    assert (
         201,
         {"hostname": "Server3", "server_id": 3, "address": "172.18.0.4:5000", "state": "running"},
-    )
+    ) == (response.status_code, response.json)
 
 
 @pytest.mark.parametrize(("query", "grace_s"), [("", 2), ("?grace_s=0", 0), ("?grace_s=60", 60)])
@@ -118,22 +118,22 @@ def test_delete_removes_with_grace(
 ) -> None:
     """DELETE answers 204; its grace is 2 s unless the query says otherwise."""
     response = client.delete(f"/replicas/Server3{query}")
-    assert (response.status_code, response.data) == (204, b"")
-    assert runtime.changes == [("remove", "Server3", grace_s)]
+    assert (204, b"") == (response.status_code, response.data)
+    assert [("remove", "Server3", grace_s)] == runtime.changes
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_faults_are_injected(client: FlaskClient, runtime: FakeRuntime, verb: str) -> None:
     """Each verb reaches the runtime and answers 204."""
     response = client.post(f"/replicas/Server3/{verb}")
-    assert (response.status_code, response.data) == (204, b"")
-    assert runtime.changes == [(verb, "Server3")]
+    assert (204, b"") == (response.status_code, response.data)
+    assert [(verb, "Server3")] == runtime.changes
 
 
 def test_healthz_names_the_runtime(client: FlaskClient) -> None:
     """A runtime that answers is named."""
     response = client.get("/healthz")
-    assert (response.status_code, response.json) == (200, {"runtime": "fake"})
+    assert (200, {"runtime": "fake"}) == (response.status_code, response.json)
 
 
 @pytest.mark.parametrize(
@@ -151,17 +151,17 @@ def test_errors_keep_their_status_and_words(
     """What a runtime raises is told in its own words, with its own status, in the one shape."""
     runtime.error = error
     response = client.post("/replicas/Server3/kill")
-    assert (response.status_code, response.json) == (
+    assert (
         status,
         {"message": f"<Error> {error}", "status": "failure"},
-    )
+    ) == (response.status_code, response.json)
 
 
 def test_a_bug_is_told_without_its_insides(client: FlaskClient, runtime: FakeRuntime) -> None:
     """An exception nobody foresaw is a 500 of the one shape, without a trace."""
     runtime.error = KeyError("secret")
     response = client.get("/replicas")
-    assert (response.status_code, is_failure(response.json)) == (500, True)
+    assert (500, True) == (response.status_code, is_failure(response.json))
     assert "secret" not in response.text
 
 
@@ -192,14 +192,14 @@ def test_flasks_own_refusals_have_the_shape(
 ) -> None:
     """Unknown paths, wrong methods, types, sizes and broken JSON: one shape, nothing changed."""
     response = client.open(target, method=method, data=body, content_type=content_type)
-    assert (response.status_code, is_failure(response.json)) == (status, True)
-    assert runtime.changes == []
+    assert (status, True) == (response.status_code, is_failure(response.json))
+    assert [] == runtime.changes
 
 
 def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
     """405 comes with Allow (RFC 9110, section 15.5.6)."""
     allowed = client.get("/replicas/Server1").headers["Allow"]
-    assert set(allowed.split(", ")) == {"PUT", "DELETE", "OPTIONS"}
+    assert {"PUT", "DELETE", "OPTIONS"} == set(allowed.split(", "))
 
 
 @pytest.mark.parametrize(
@@ -211,18 +211,18 @@ def test_a_body_must_be_one_id(client: FlaskClient, runtime: FakeRuntime, body: 
     """Anything but {"server_id": 0 to 2³¹-1} is a 400 that names what is accepted."""
     text = json.dumps(body)
     response = client.put("/replicas/Server1", data=text, content_type="application/json")
-    assert (response.status_code, is_failure(response.json)) == (400, True)
+    assert (400, True) == (response.status_code, is_failure(response.json))
     assert '{"server_id": 0 to 2147483647}' in response.json["message"]
-    assert runtime.changes == []
+    assert [] == runtime.changes
 
 
 @pytest.mark.parametrize("grace_s", ["-1", "61", "1.5", "", "x", "²", "9" * 5000])
 def test_grace_must_be_in_range(client: FlaskClient, runtime: FakeRuntime, grace_s: str) -> None:
     """A grace that is no integer from 0 to 60 is a 400 that says so."""
     response = client.delete("/replicas/Server1", query_string={"grace_s": grace_s})
-    assert (response.status_code, is_failure(response.json)) == (400, True)
+    assert (400, True) == (response.status_code, is_failure(response.json))
     assert "grace_s must be 0 to 60" in response.json["message"]
-    assert runtime.changes == []
+    assert [] == runtime.changes
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -262,10 +262,10 @@ def test_only_hostnames_reach_the_runtime(
         *(client.post(f"{path}/{verb}") for verb in VERBS),
     ]
     if is_hostname(name):
-        assert {change[1] for change in runtime.changes} == {name}
-        assert [response.status_code for response in responses] == [201, 204, 204, 204, 204]
+        assert {name} == {change[1] for change in runtime.changes}
+        assert [201, 204, 204, 204, 204] == [response.status_code for response in responses]
     else:
-        assert runtime.changes == []
+        assert [] == runtime.changes
         assert all(400 <= response.status_code < 500 for response in responses)
         assert all(is_failure(response.json) for response in responses)
 
@@ -285,7 +285,7 @@ def test_calls_for_one_name_wait_for_each_other(runtime: FakeRuntime) -> None:
 
     runtime.during = during
     run_at_once([lambda: app.test_client().post("/replicas/Server1/kill") for _ in range(5)])
-    assert (overlaps, len(runtime.changes)) == ([], 5)
+    assert ([], 5) == (overlaps, len(runtime.changes))
 
 
 def test_calls_for_different_names_do_not_wait(runtime: FakeRuntime) -> None:
@@ -295,15 +295,15 @@ def test_calls_for_different_names_do_not_wait(runtime: FakeRuntime) -> None:
     runtime.during = lambda _: together.wait() and None
     names = ["Server1", "Server2", "Server3"]
     run_at_once([lambda name=name: app.test_client().delete(f"/replicas/{name}") for name in names])
-    assert sorted(change[1] for change in runtime.changes) == names
+    assert names == sorted(change[1] for change in runtime.changes)
 
 
 def test_a_failed_call_gives_its_lock_back(client: FlaskClient, runtime: FakeRuntime) -> None:
     """After an error the same name can be called again."""
     runtime.error = RuntimeRefused("no")
-    assert client.post("/replicas/Server1/kill").status_code == 502
+    assert 502 == client.post("/replicas/Server1/kill").status_code
     runtime.error = None
-    assert client.post("/replicas/Server1/kill").status_code == 204
+    assert 204 == client.post("/replicas/Server1/kill").status_code
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_one_line_for_each_operation(
     """Changes and failures leave one line, whatever the name holds; reads leave none."""
     caplog.set_level("INFO", "provisioner")
     client.open(target, method=method)
-    assert len(caplog.text.splitlines()) == num_lines
+    assert num_lines == len(caplog.text.splitlines())
 
 
 def run_at_once(jobs: list[Callable[[], object]]) -> None:

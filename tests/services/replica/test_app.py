@@ -13,17 +13,17 @@ def client() -> FlaskClient:
 def test_home_greets_with_its_id(client: FlaskClient) -> None:
     """/home answers 200 and the assignment's two fields, the id as it was given."""
     response = client.get("/home")
-    assert (response.status_code, response.content_type) == (200, "application/json")
-    assert response.json == {"message": "Hello from Server: Server7", "status": "successful"}
+    assert (200, "application/json") == (response.status_code, response.content_type)
+    assert {"message": "Hello from Server: Server7", "status": "successful"} == response.json
 
 
 def test_heartbeat_is_empty(client: FlaskClient) -> None:
     """/heartbeat answers 200 with an empty body."""
     response = client.get("/heartbeat")
-    assert (response.status_code, response.data) == (200, b"")
+    assert (200, b"") == (response.status_code, response.data)
 
 
 @pytest.mark.parametrize("path", ["/", "/other", "/home/", "/Home", "/static/x"])
 def test_other_paths_are_unknown(client: FlaskClient, path: str) -> None:
     """Any other path is a 404: the load balancer knows by it that the path does not exist."""
-    assert client.get(path).status_code == 404
+    assert 404 == client.get(path).status_code

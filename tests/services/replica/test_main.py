@@ -37,7 +37,7 @@ def served(start_replica: StartReplica, listener: socket.socket) -> "subprocess.
     descriptor = listener.fileno()
     environment = {"SERVER_ID": "Server1", "REPLICA_LISTEN_FD": str(descriptor)}
     child = start_replica(environment, pass_fds=[descriptor])
-    assert get(listener.getsockname()[1], "/heartbeat") == (200, b"")
+    assert (200, b"") == get(listener.getsockname()[1], "/heartbeat")
     return child
 
 
@@ -45,7 +45,7 @@ def served(start_replica: StartReplica, listener: socket.socket) -> "subprocess.
 def test_serves_an_inherited_socket(listener: socket.socket) -> None:
     """REPLICA_LISTEN_FD is served, and who connected before the start has been kept waiting."""
     status, body = get(listener.getsockname()[1], "/home")
-    assert (status, b"Hello from Server: Server1" in body) == (200, True)
+    assert (200, True) == (status, b"Hello from Server: Server1" in body)
 
 
 def test_serves_its_own_address(
@@ -63,7 +63,7 @@ def test_ends_cleanly(served: "subprocess.Popen[str]", signal_number: signal.Sig
     """A request to end is followed with exit code 0 and not a word."""
     served.send_signal(signal_number)
     _, errors = served.communicate(timeout=10)
-    assert (served.returncode, errors) == (0, "")
+    assert (0, "") == (served.returncode, errors)
 
 
 def test_survives_a_pause(served: "subprocess.Popen[str]", listener: socket.socket) -> None:
@@ -76,8 +76,8 @@ def test_survives_a_pause(served: "subprocess.Popen[str]", listener: socket.sock
             connection.recv(1)
         served.send_signal(signal.SIGCONT)
         connection.settimeout(10)
-        assert connection.recv(12) == b"HTTP/1.1 200"
-    assert get(port, "/heartbeat") == (200, b"")
+        assert b"HTTP/1.1 200" == connection.recv(12)
+    assert (200, b"") == get(port, "/heartbeat")
 
 
 def test_keeps_many_connections_alive(
@@ -98,18 +98,18 @@ def test_keeps_many_connections_alive(
             for connection in connections:
                 response = connection.getresponse()
                 response.read()
-                assert response.status == 200
-        assert [connection.sock for connection in connections] == sockets
+                assert 200 == response.status
+        assert sockets == [connection.sock for connection in connections]
     finally:
         for connection in connections:
             connection.close()
     served.terminate()
     _, errors = served.communicate(timeout=10)
-    assert errors == "", "no line about requests that wait for a thread"
+    assert "" == errors, "no line about requests that wait for a thread"
 
 
 def test_needs_a_name(start_replica: StartReplica) -> None:
     """Without SERVER_ID the replica refuses to start and says what is missing."""
     child = start_replica({})
     _, errors = child.communicate(timeout=10)
-    assert (child.returncode, errors.startswith("SERVER_ID is not set")) == (1, True)
+    assert (1, True) == (child.returncode, errors.startswith("SERVER_ID is not set"))

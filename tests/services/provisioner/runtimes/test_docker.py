@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -57,6 +57,7 @@ class Engine:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Verb to status and message, for calls that the engine refuses."""
+    refusals_left: int = 1000
     ignores_filters: bool = False
     ip: str = "172.18.0.4"
     hangs: dict[str, threading.Event] = field(default_factory=dict)
@@ -87,7 +88,8 @@ class Engine:
             self.hangs[verb].wait()
         if verb == "version":
             return 200, {"ApiVersion": "1.41"}
-        if verb in self.refusals:
+        if verb in self.refusals and self.refusals_left:
+            self.refusals_left -= 1
             status, message = self.refusals[verb]
             return status, {"message": message}
         if path == ["containers", "json"]:
@@ -167,10 +169,10 @@ def runtime(engine: Engine) -> DockerRuntime:
 
 def test_a_replica_is_confined(engine: Engine, runtime: DockerRuntime) -> None:
     """The whole of what a container may do stands in the one request that makes it."""
-    assert runtime.create_or_replace(NAME, 3).address == "172.18.0.4:5000"
+    assert "172.18.0.4:5000" == runtime.create_or_replace(NAME, 3).address
     [body] = engine.bodies
     asked = {key: value for key, value in body.items() if value not in (None, False)}
-    assert asked == {
+    assert {
         "Image": "lab/replica:1",
         "Hostname": "Server1",
         "Env": ["SERVER_ID=Server1"],
@@ -188,20 +190,20 @@ def test_a_replica_is_confined(engine: Engine, runtime: DockerRuntime) -> None:
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
         },
         "NetworkingConfig": {"EndpointsConfig": {"lab-backend": {"Aliases": ["Server1"]}}},
-    }
+    } == asked
 
 
 def test_replacing_takes_five_calls(engine: Engine, runtime: DockerRuntime) -> None:
     """One look-up, then remove, create, start, and one question for the address."""
     engine.add("old", LABELS, "exited")
     runtime.create_or_replace(NAME, 1)
-    assert engine.calls == [
+    assert [
         ("json", ""),
         ("remove", "old"),
         ("create", ""),
         ("start", "fresh"),
         ("json", "fresh"),
-    ]
+    ] == engine.calls
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_the_engines_words_become_ours(
 ) -> None:
     """Whatever neither runs nor is paused serves no more: it has exited."""
     engine.add("old", LABELS, word)
-    assert list(runtime.list()) == [Replica("Server1", 1, address, state)]
+    assert [Replica("Server1", 1, address, state)] == list(runtime.list())
 
 
 @given(
@@ -243,8 +245,8 @@ def test_no_call_touches_a_stranger(
     options = {"grace_s": 1} if verb == "remove" else {}
     with suppress(ReplicaUnknown):
         getattr(runtime, verb)(*arguments, **options)
-    assert [call for call in engine.calls if call[1] == "stranger"] == []
-    assert engine.containers["stranger"]["State"] == "running"
+    assert [] == [call for call in engine.calls if call[1] == "stranger"]
+    assert "running" == engine.containers["stranger"]["State"]
 
 
 def test_a_refusal_is_told_in_the_engines_words(engine: Engine, runtime: DockerRuntime) -> None:
@@ -265,7 +267,7 @@ def test_a_container_that_does_not_start_is_removed(
         monkeypatch.setattr(engine, "ip", "")
     with pytest.raises(RuntimeRefused, match=r"no space left|ended at once, code 3"):
         runtime.create_or_replace(NAME, 1)
-    assert engine.containers == {}
+    assert {} == engine.containers
 
 
 def test_what_vanishes_meanwhile_counts_as_removed(engine: Engine, runtime: DockerRuntime) -> None:
@@ -291,7 +293,7 @@ def test_grace_is_for_those_who_can_use_it(
     """Only a running replica is asked to end; the frozen and the dead are removed at once."""
     engine.add("old", LABELS, state)
     runtime.remove(NAME, grace_s=grace_s)
-    assert [verb for verb, _ in engine.calls if verb != "json"] == verbs
+    assert verbs == [verb for verb, _ in engine.calls if verb != "json"]
 
 
 def test_a_state_that_changes_meanwhile_is_the_engines_refusal(
@@ -304,6 +306,32 @@ def test_a_state_that_changes_meanwhile_is_the_engines_refusal(
         runtime.kill(NAME)
     with pytest.raises(WrongState):
         runtime.resume(NAME)
+
+
+@pytest.mark.parametrize(
+    ("num_failures", "message", "num_calls", "state"),
+    [
+        (2, "runtime pause failed: unable to freeze", 3, "paused"),
+        (9, "runtime pause failed: unable to freeze", 5, "running"),
+        (2, "no space left", 1, "running"),
+    ],
+)
+def test_a_freeze_is_tried_again(
+    engine: Engine,
+    runtime: DockerRuntime,
+    num_failures: int,
+    message: str,
+    num_calls: int,
+    state: str,
+) -> None:
+    """A process that is busy in the kernel is frozen a moment later; no other refusal repeats."""
+    engine.add("old", LABELS)
+    engine.refusals["pause"] = (500, message)
+    engine.refusals_left = num_failures
+    with nullcontext() if state == "paused" else pytest.raises(RuntimeRefused, match=message):
+        runtime.pause(NAME)
+    assert num_calls == engine.calls.count(("pause", "old"))
+    assert state == engine.containers["old"]["State"]
 
 
 def test_no_engine_is_unreachable() -> None:
@@ -334,11 +362,11 @@ def test_a_restarted_engine_is_found_again(engine: Engine, runtime: DockerRuntim
     engine.add("old", LABELS)
     before = runtime.list()
     num_connections = len(engine.connections)
-    assert runtime.list() == before
-    assert len(engine.connections) == num_connections, "connections are kept"
+    assert before == runtime.list()
+    assert num_connections == len(engine.connections), "connections are kept"
     engine.hang_up()
-    assert runtime.list() == before
-    assert len(engine.connections) == num_connections + 1
+    assert before == runtime.list()
+    assert num_connections + 1 == len(engine.connections)
 
 
 def test_each_thread_has_a_client_of_its_own(engine: Engine, runtime: DockerRuntime) -> None:
@@ -350,7 +378,7 @@ def test_each_thread_has_a_client_of_its_own(engine: Engine, runtime: DockerRunt
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [runtime.list()] * 8
+    assert [runtime.list()] * 8 == answers
 
 
 def test_an_operation_under_way_is_finished(
@@ -379,6 +407,6 @@ def test_an_operation_under_way_is_finished(
         child.terminate()
         engine.hangs["create"].set()
         caller.join()
-        assert child.wait(timeout=10) == 0
-    assert [status for status, _ in answers] == [201]
-    assert engine.containers["fresh"]["State"] == "running"
+        assert 0 == child.wait(timeout=10)
+    assert [201] == [status for status, _ in answers]
+    assert "running" == engine.containers["fresh"]["State"]

@@ -77,7 +77,7 @@ def test_a_name_cannot_disguise_the_state(wait_until: WaitUntil) -> None:
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as process:
         identity = Identity.of(process.pid)
         wait_until(lambda: name in Path(f"/proc/{process.pid}/comm").read_text())
-        assert identity == Identity.of(process.pid)
+        assert Identity.of(process.pid) == identity
         assert identity.state() is State.RUNNING
         process.kill()
 

@@ -52,12 +52,12 @@ def test_the_record_tells_who_and_where(runtime: ProcessRuntime, directory: Path
     replica = runtime.create_or_replace(NAME, 3)
     record = json.loads((directory / "Server1.json").read_text())
     identity = Identity.of(record["process"]["pid"])
-    assert record == {
+    assert {
         "hostname": "Server1",
         "server_id": 3,
         "process": {"pid": identity.pid, "start_time": identity.start_time},
         "address": replica.address,
-    }
+    } == record
 
 
 def test_a_record_is_never_seen_half_written(runtime: ProcessRuntime) -> None:
@@ -77,7 +77,7 @@ def test_a_record_is_never_seen_half_written(runtime: ProcessRuntime) -> None:
     replaced.set()
     looker.join()
     ids = [replica.server_id for replica in seen]
-    assert ids == sorted(ids)
+    assert sorted(ids) == ids
 
 
 def test_a_recycled_pid_is_not_touched(
@@ -88,14 +88,14 @@ def test_a_recycled_pid_is_not_touched(
     former = replace(identity, start_time=identity.start_time - 1)
     record = Record("Server1", 1, former, "127.0.0.1:9")
     (directory / "Server1.json").write_text(json.dumps(asdict(record)))
-    assert list(runtime.list()) == [Replica("Server1", 1, None, State.EXITED)]
+    assert [Replica("Server1", 1, None, State.EXITED)] == list(runtime.list())
     for verb in (runtime.kill, runtime.pause, runtime.resume):
         with pytest.raises(WrongState):
             verb(NAME)
     runtime.create_or_replace(NAME, 1)
     (directory / "Server1.json").write_text(json.dumps(asdict(record)))
     runtime.remove(NAME, grace_s=1)
-    assert (victim.poll(), identity.state()) == (None, State.RUNNING)
+    assert (None, State.RUNNING) == (victim.poll(), identity.state())
 
 
 def test_no_process_without_a_record(
@@ -112,8 +112,8 @@ def test_no_process_without_a_record(
     with pytest.raises(RuntimeRefused, match="disk full"):
         runtime.create_or_replace(NAME, 1)
     assert born[0].wait_exit(10)
-    assert list(runtime.list()) == []
-    assert (directory / "Server1.log").read_text() == ""
+    assert [] == list(runtime.list())
+    assert "" == (directory / "Server1.log").read_text()
 
 
 def test_a_replica_inherits_nothing(
@@ -134,10 +134,10 @@ def test_a_replica_inherits_nothing(
     pid = read_record().process.pid
     environment = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
     names = {variable.partition("=")[0] for variable in environment}
-    assert names == {"SERVER_ID", "REPLICA_LISTEN_FD", "PWD"}, "PWD is the shell's"
+    assert {"SERVER_ID", "REPLICA_LISTEN_FD", "PWD"} == names, "PWD is the shell's"
     files = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
     assert str(tmp_path / "ours") not in files
-    assert os.getsid(pid) == pid
+    assert pid == os.getsid(pid)
 
 
 def test_output_goes_to_the_log(
@@ -153,7 +153,7 @@ def test_output_goes_to_the_log(
     log = directory / "Server1.log"
     wait_until(lambda: "no such module" in log.read_text())
     runtime.remove(NAME, grace_s=0)
-    assert list(directory.iterdir()) == []
+    assert [] == list(directory.iterdir())
 
 
 def test_a_crashed_replica_is_reaped(
@@ -164,7 +164,7 @@ def test_a_crashed_replica_is_reaped(
     pid = read_record().process.pid
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
-    assert list(runtime.list()) == [Replica("Server1", 1, None, State.EXITED)]
+    assert [Replica("Server1", 1, None, State.EXITED)] == list(runtime.list())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"hostname": "Server1"}', '{"process": 7}'])
