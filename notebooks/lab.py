@@ -6,7 +6,7 @@
 >>> with ringlab.temporarily(3, "seed-deployed"):             # goes back, whatever happens
 ...     answers = ringlab.send(lab.ids())                    # a row per request
 >>> lab.verdict(predicted, lab.counts(answers))
-agree: χ² = 0.0, p = 1 (2 degrees of freedom); 10000 of 10000 answers, equal to the digit
+agree: χ²(2) = 0.0, p = 1; 10000 of 10000 answers, equal to the digit
 
 The lab is reached over HTTP like anybody else does: at RINGLAB_URL (http://127.0.0.1:5050), with
 RINGLAB_ADMIN_TOKEN if it wants one.
@@ -101,21 +101,19 @@ class Lab:
         body = {"n": len(hostnames) if n is None else n, "hostnames": list(hostnames)}
         return self._hostnames("DELETE", "/rm", json=body)
 
-    # Faults
+    # Faults; when they were ordered, in seconds since the epoch
 
     def crash(self, hostname: str) -> float:
-        """SIGKILL, behind the load balancer's back. Returns when, in seconds since the epoch."""
-        ordered_at = time.time()
-        self._call("POST", "/crash", json={"hostname": hostname})
-        return ordered_at
+        """SIGKILL, behind the load balancer's back."""
+        return self._fault("/crash", hostname)
 
-    def pause(self, hostname: str) -> None:
+    def pause(self, hostname: str) -> float:
         """Freezes a replica: it accepts connections and answers nothing."""
-        self._call("POST", "/pause", json={"hostname": hostname})
+        return self._fault("/pause", hostname)
 
-    def resume(self, hostname: str) -> None:
+    def resume(self, hostname: str) -> float:
         """Thaws a frozen replica."""
-        self._call("POST", "/resume", json={"hostname": hostname})
+        return self._fault("/resume", hostname)
 
     # Ring
 
@@ -211,6 +209,11 @@ class Lab:
         self.set_ring(HOME_PRESET)  # once more, for a ring without history
 
     # Within
+
+    def _fault(self, path: str, hostname: str) -> float:
+        ordered_at = time.time()
+        self._call("POST", path, json={"hostname": hostname})
+        return ordered_at
 
     def _hostnames(self, method: str, path: str, **options: Any) -> list[str]:
         return list(self._message(method, path, **options)["replicas"])
@@ -462,7 +465,8 @@ class Verdict:
     """What a measurement says of a prediction.
 
     word: "agree", "too few answers" or "differs". chi_squared, p: Pearson's test of the measured
-    counts against the predicted shares, p the probability of a chi_squared as large by chance.
+    counts against the predicted shares with so many degrees of freedom, one fewer than servers; p
+    is the probability of a chi_squared as large by chance.
     answers, expected: how many came, how many should have. exact: every count is the predicted.
 
     Ids come from a seed and routing is no matter of chance, so `exact` is the sharper judge: it
@@ -481,8 +485,7 @@ class Verdict:
     def __repr__(self) -> str:
         equal = "equal to the digit" if self.exact else "not equal to the digit"
         return (
-            f"{self.word}: χ² = {self.chi_squared:.1f}, p = {self.p:.2g} "
-            f"({self.degrees} degrees of freedom); "
+            f"{self.word}: χ²({self.degrees}) = {self.chi_squared:.1f}, p = {self.p:.2g}; "
             f"{self.answers} of {self.expected} answers, {equal}"
         )
 
@@ -534,26 +537,30 @@ def chi_squared_p(chi_squared: float, degrees: int) -> float:
 
 # Timeline of a crash
 
-MARKS = ("kill", "suspected", "out", "replaced", "back")
-
 
 def timeline(
-    answers: pd.DataFrame, events: Sequence[Mapping[str, Any]], hostname: str, killed_at: float
+    answers: pd.DataFrame, events: Sequence[Mapping[str, Any]], hostname: str, **fault_at: float
 ) -> dict[str, float]:
-    """When each of MARKS came, in seconds since the first request; nan if it did not.
+    """What became of one replica, in seconds since the first request; nan for what did not happen.
 
-    kill: it was ordered. suspected: a connection was refused or cut. out: declared dead. replaced:
-    a fresh replica of its name serves. back: the first request after that which it answered. One
-    clock is read on both sides, so client and load balancer have to be on one machine.
+    First the fault, by the name it is given (`kill=ringlab.crash(...)`), then: suspected, a
+    connection was refused or cut; out, declared dead; replaced, a fresh replica of its name
+    serves; back, the first request after that which it answered. Events and requests are timed by
+    one clock, so client and load balancer have to be on one machine.
     """
     started_at = answers.attrs["started_at"]
-    of_victim = [event for event in events if event.get("hostname") == hostname]
-    marks = {"kill": killed_at - started_at}
+    marks = {name: at - started_at for name, at in fault_at.items()}
     for mark, kind in (("suspected", "suspect"), ("out", "dead"), ("replaced", "replaced")):
-        times = [event["time"] - started_at for event in of_victim if event["kind"] == kind]
-        marks[mark] = min(times, default=math.nan)
-    by_victim = answers[(answers["replica"] == hostname) & (answers["status"] == 200)]
-    sent = by_victim["since_start_s"]
+        marks[mark] = min(
+            (
+                event["time"] - started_at
+                for event in events
+                if event["kind"] == kind and event.get("hostname") == hostname
+            ),
+            default=math.nan,
+        )
+    is_answer = (answers["replica"] == hostname) & (answers["status"] == 200)
+    sent = answers.loc[is_answer, "since_start_s"]
     marks["back"] = float(sent[sent > marks["replaced"]].min())
     return marks
 
@@ -694,15 +701,17 @@ def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str)
             load.bar(edges[:-1], count, 0.24, below, align="edge", color=colour, label=hostname)
             latency.plot(own["since_start_s"], own["latency_s"] * 1000, ".", color=colour)
             below += count
-        for lane, (mark, at) in enumerate(marks.items()):
+        seen = {mark: at for mark, at in marks.items() if not math.isnan(at)}
+        fault, fault_at = next(iter(seen.items()))
+        for lane, (mark, at) in enumerate(seen.items()):
+            after = "" if mark == fault else f" {(at - fault_at) * 1000:+.0f} ms"
             lanes.plot(at, -lane, "v", color="black")
-            after = "" if mark == "kill" else f" {(at - marks['kill']) * 1000:+.0f} ms"
             lanes.annotate(
                 f"{mark}{after}", (at, -lane), (8, 0), textcoords="offset points", va="center"
             )
             for axes in (lanes, load, latency):
                 axes.axvline(at, color="black", linewidth=0.8, linestyle=":")
-        lanes.set(title=title, ylim=(-len(marks) + 0.4, 0.6))
+        lanes.set(title=title, ylim=(-len(seen) + 0.4, 0.6))
         lanes.axis("off")
         load.set(ylabel="requests per 0.25 s", ylim=(0, 1.3 * below.max()))
         load.legend(loc="upper right", ncols=len(hostnames))
