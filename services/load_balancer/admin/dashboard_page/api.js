@@ -39,25 +39,22 @@ export async function readMetrics() {
  */
 
 /**
- * Calls `onEvent` for each event kept and to come, and `onState` with "live" or "lost"; begins
- * with `onReset`, at each connection anew, because ids start over when the load balancer does.
- * No stream is held while the page is hidden: there are few.
+ * Calls `onOpen` whenever the stream of events is opened, then `onEvent` for each event the load
+ * balancer has kept, from the first (ids start over when it does), and each to come; `onLost` when
+ * the stream ends. No stream is held while the page is hidden, for there are few.
  */
-export function follow({ onReset, onEvent, onState }) {
+export function follow({ onOpen, onEvent, onLost }) {
   let source = null;
   let timer = 0;
 
   function open() {
     close();
     source = new EventSource("/events?since=0");
-    source.onopen = () => {
-      onReset();
-      onState("live");
-    };
+    source.onopen = onOpen;
     // The browser's own reconnection gives up on a 503, and asks for ids of before a restart.
     source.onerror = () => {
       close();
-      onState("lost");
+      onLost();
       timer = setTimeout(open, RECONNECT_MS);
     };
     for (const kind of EVENT_KINDS) {
@@ -72,7 +69,7 @@ export function follow({ onReset, onEvent, onState }) {
   }
 
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-  open();
+  if (!document.hidden) open();
 }
 
 /** As in load_balancer/events.py. */

@@ -15,9 +15,13 @@ const colours = new Map();
 /** What the ring's picture shows. @type {Parameters<typeof drawRing>[1] | null} */
 let view = null;
 let configText = "";
+/** Hostname of the row that pointer or focus is in. @type {string | null} */
 let pointedAt = null;
+/** The request id whose way is shown. @type {string | null} */
 let routeId = null;
 let tableVersion = 0;
+/** What does not work now; "" for what does. */
+const troubles = { answers: "", events: "Connecting." };
 
 const table = new ReplicaTable(element("replicas"), element("replica-row"), {
   onPoint(hostname) {
@@ -28,19 +32,28 @@ const table = new ReplicaTable(element("replicas"), element("replica-row"), {
 });
 
 const refresh = coalesced(async () => {
+  const id = routeId;
   try {
-    const [ring, present] = await Promise.all([call("GET", "/ring"), call("GET", "/rep")]);
-    await show(ring, present.N);
-  } catch {
-    // The stream of events ends with the same cause, and says so; a refresh follows its return.
+    const [ring, present, route] = await Promise.all([
+      call("GET", "/ring"),
+      call("GET", "/rep"),
+      id === null ? null : askRoute(id).catch(() => null), // with the last replica goes the way
+    ]);
+    show(ring, present.N);
+    if (id === routeId) showRoute(id, route);
+    else refresh(); // another was asked for meanwhile
+    setTrouble("answers", "");
+  } catch (error) {
+    tableVersion = 0; // the next poll comes here again
+    setTrouble("answers", error.message);
   }
 });
 
-async function show(ring, numReplicas) {
+function show(ring, numReplicas) {
   const replicas = readReplicas(ring);
   const owner = owners(ring.slots, replicas);
   showMoved(ring, replicas, owner);
-  view = { numSlots: ring.slots, replicas, owner, route: view?.route ?? null };
+  view = { numSlots: ring.slots, replicas, owner, route: null };
   const counts = slotCounts(owner, replicas.length);
   const shares = counts.map((count) => count / ring.slots);
   setText(element("num-replicas"), String(numReplicas));
@@ -53,15 +66,19 @@ async function show(ring, numReplicas) {
   for (const button of element("presets").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.preset === ring.preset));
   }
-  draw(view.route);
-  if (routeId !== null) await showRoute(routeId).catch(clearRoute);
 }
 
-function draw(route) {
+/** Draws the ring with the way of request `id`; without one if either is null. */
+function showRoute(id, route) {
+  routeId = route && id;
+  element("route-clear").hidden = route === null;
+  describeRoute(route, view);
   view.route = route;
   drawRing(element("ring"), view);
   fadeOthers();
 }
+
+const askRoute = (id) => call("GET", `/route?${new URLSearchParams({ id })}`);
 
 /** Leaves the replica whose row is pointed at, so that it can be told without its colour. */
 function fadeOthers() {
@@ -99,9 +116,10 @@ function freeColour(serverId) {
 /** How much of the ring the last change moved: what consistent hashing keeps small. */
 function showMoved(ring, replicas, owner) {
   const text =
-    `${ring.virtual_nodes} virtual nodes each, ${ring.probing} probing. ` +
+    `${ring.slots.toLocaleString("en")} slots, ${ring.virtual_nodes} virtual nodes each, ` +
+    `${ring.probing} probing. ` +
     `Hash of request ids: ${ring.key_hash}; of virtual nodes: ${ring.virtual_node_hash}.`;
-  const isSameRing = view?.numSlots === ring.slots && configText === text;
+  const isSameRing = configText === text;
   configText = text;
   setText(element("ring-config"), text);
   if (!isSameRing) {
@@ -120,26 +138,11 @@ function showMoved(ring, replicas, owner) {
   }
 }
 
-async function showRoute(id) {
-  const route = await call("GET", `/route?${new URLSearchParams({ id })}`);
-  routeId = id;
-  element("route-clear").hidden = false;
-  if (!view) return; // the first refresh comes here again
-  describeRoute(route, view);
-  draw(route);
-}
-
-function clearRoute() {
-  routeId = null;
-  element("route-clear").hidden = true;
-  describeRoute(null);
-  if (view) draw(null);
-}
-
-function showConnection(state) {
-  const texts = { live: "live", lost: "no connection, trying again" };
-  element("connection").dataset.state = state;
-  setText(element("connection"), texts[state]);
+function setTrouble(part, text) {
+  troubles[part] = text;
+  const trouble = troubles.answers || troubles.events;
+  element("connection").dataset.state = trouble ? "trouble" : "live";
+  setText(element("connection"), trouble || "live");
 }
 
 async function poll() {
@@ -148,10 +151,13 @@ async function poll() {
       const metrics = await readMetrics();
       table.count(metrics.replicas);
       // Not every change is an event: a replica that is still starting has its slots already.
-      if (metrics.tableVersion !== tableVersion) await refresh();
-      tableVersion = metrics.tableVersion;
-    } catch {
-      // The stream of events says that the connection is lost.
+      if (metrics.tableVersion !== tableVersion) {
+        tableVersion = metrics.tableVersion;
+        await refresh();
+      }
+    } catch (error) {
+      tableVersion = 0;
+      setTrouble("answers", error.message);
     }
   }
   setTimeout(poll, POLL_MS);
@@ -169,11 +175,15 @@ element("add").addEventListener("submit", (event) => {
 
 element("route").addEventListener("submit", (event) => {
   event.preventDefault();
-  perform(event.submitter, element("route-fault"), () => showRoute(element("route-id").value));
+  const id = element("route-id").value;
+  perform(event.submitter, element("route-fault"), async () => {
+    const route = await askRoute(id);
+    if (view) showRoute(id, route);
+  });
 });
 
 element("route-clear").addEventListener("click", () => {
-  clearRoute();
+  showRoute(null, null);
   element("route-id").focus();
 });
 
@@ -192,14 +202,16 @@ element("send").addEventListener("click", () =>
 );
 
 follow({
-  onReset: () => element("events").replaceChildren(),
   onEvent(event) {
     logEvent(element("events"), event);
     refresh();
   },
-  onState(state) {
-    showConnection(state);
-    if (state === "live") refresh();
+  onOpen() {
+    element("events").replaceChildren();
+    setTrouble("events", "");
+    refresh();
   },
+  // A reason the browser does not tell: the load balancer has as many streams as it will have.
+  onLost: () => setTrouble("events", "No events; trying again."),
 });
 poll();

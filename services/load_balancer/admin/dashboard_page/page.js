@@ -8,6 +8,13 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** The same for content that is made anew. @param {Node[]} content */
+export function setContent(target, content) {
+  const fresh = target.cloneNode(false);
+  fresh.append(...content);
+  if (!target.isEqualNode(fresh)) target.replaceChildren(...fresh.childNodes);
+}
+
 /** @param {string} name of the element @param {...(Node | string)} content */
 export function make(name, ...content) {
   const made = document.createElement(name);

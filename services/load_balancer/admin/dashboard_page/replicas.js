@@ -6,11 +6,11 @@ import { mark, perform, setText } from "./page.js";
 const ACTIONS = {
   crash: {
     send: (hostname) => call("POST", "/crash", { hostname }),
-    done: "Killed; the load balancer has to notice.",
+    done: "Killed, not noticed yet.",
   },
   pause: {
     send: (hostname) => call("POST", "/pause", { hostname }),
-    done: "Frozen; the load balancer has to notice.",
+    done: "Frozen, not noticed yet.",
   },
   resume: { send: (hostname) => call("POST", "/resume", { hostname }), done: "Thawed." },
   remove: {

@@ -34,7 +34,7 @@ export function owners(numSlots, replicas) {
   return owner;
 }
 
-/** Slot counts per replica. @param {Int16Array} owner as `owners` returns */
+/** How many slots each replica serves. @param {Int16Array} owner as `owners` returns */
 export function slotCounts(owner, numReplicas) {
   const counts = new Array(numReplicas).fill(0);
   for (const index of owner) if (index >= 0) counts[index]++;
@@ -94,7 +94,7 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
     `M${at(from, radius)}` +
     [(from + to) / 2, to].map((end) => `A${radius} ${radius} 0 0 1 ${at(end, radius)}`).join("");
   const middle = (slot) => slot + 0.5;
-  const text = (place, radius, content, className) => {
+  const text = (place, radius, content, className = "") => {
     const [x, y] = at(place, radius).split(" ");
     return shape("text", { x, y, class: className }, content);
   };
@@ -106,7 +106,7 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
   }
   for (const quarter of [0, 1, 2, 3]) {
     const slot = Math.round((quarter * numSlots) / 4);
-    drawing.push(text(slot, NUMBERS, slot.toLocaleString("en"), "slot-number"));
+    drawing.push(text(slot, NUMBERS, slot.toLocaleString("en")));
   }
 
   const arcs = replicas.map(() => []);
@@ -162,7 +162,7 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
         const [cx, cy] = at(middle(slot), badge(position)).split(" ");
         return shape("g", { class: `badge colour-${replica.colour}` }, [
           shape("circle", { cx, cy, r: 8 }),
-          text(middle(slot), badge(position), String(position + 1), ""),
+          text(middle(slot), badge(position), String(position + 1)),
         ]);
       }),
     ];

@@ -1,6 +1,6 @@
 /** One decision in words: from the request id to the replica, and who comes next if that fails. */
 
-import { element, make, swatch } from "./page.js";
+import { element, make, setContent, swatch } from "./page.js";
 import { firstSlots } from "./ring.js";
 
 /**
@@ -10,8 +10,8 @@ import { firstSlots } from "./ring.js";
 export function describeRoute(route, ring) {
   element("route-hint").hidden = route !== null;
   element("route-way").hidden = route === null;
-  element("route-steps").replaceChildren(...(route ? steps(route, ring.numSlots) : []));
-  element("route-order").replaceChildren(...(route ? order(route, ring) : []));
+  setContent(element("route-steps"), route ? steps(route, ring.numSlots) : []);
+  setContent(element("route-order"), route ? order(route, ring) : []);
 }
 
 function steps(route, numSlots) {
