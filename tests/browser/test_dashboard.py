@@ -1,0 +1,229 @@
+"""The live page in a real browser: it shows what the lab is, and steers it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+from labs import NAMES, Lab
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from ring import PRESETS, RingConfig, SlotRing
+
+pytestmark = pytest.mark.lab
+
+
+def row(page: Page, hostname: str) -> Locator:
+    return page.locator(f'#replicas tr[data-hostname="{hostname}"]')
+
+
+def logged(page: Page, kind: str, hostname: str) -> Locator:
+    return page.locator(f"#events li[data-kind={kind}]", has_text=hostname)
+
+
+def press(page: Page, hostname: str, action: str) -> None:
+    row(page, hostname).get_by_role("button", name=action).click()
+
+
+def arcs(page: Page, hostname: str) -> Locator:
+    """The arcs of one replica, if it has any."""
+    return page.locator(f'#ring [data-owner="{hostname}"] .arcs:not([d=""])')
+
+
+def expected_shares(lab: Lab) -> dict[str, str]:
+    """The ring's own count of what each replica serves, as the page writes it."""
+    described = lab.call("GET", "/ring").json()["message"]
+    config = RingConfig(
+        key_hash=described["key_hash"],
+        virtual_node_hash=described["virtual_node_hash"],
+        num_slots=described["slots"],
+        num_virtual_nodes=described["virtual_nodes"],
+        probing=described["probing"],
+    )
+    placed = {
+        hostname: (each["server_id"], each["slots"])
+        for hostname, each in described["replicas"].items()
+    }
+    ring = SlotRing.restore(config, placed)
+    counts = Counter(ring.owners().tolist())
+    return {
+        node: f"{100 * counts[index] / config.num_slots:.1f} %"
+        for index, node in enumerate(ring.nodes)
+    }
+
+
+# What it shows
+
+
+def test_the_page_is_quiet_and_asks_nobody_else(browser: Browser, lab: Lab) -> None:
+    """No error in the console, no request to another host, while it loads, polls and sends."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        complaints: list[str] = []
+        asked: set[str] = set()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        page.goto(f"{lab.url}/dashboard")
+        expect(page.get_by_text("live", exact=True)).to_be_visible()
+        with page.expect_response("**/metrics"):
+            page.get_by_role("button", name="Send 100 requests").click()
+        expect(page.locator("#send-result")).to_contain_text("100 answered, 0 failed")
+    assert [] == complaints
+    assert {f"127.0.0.1:{lab.port}"} == asked
+
+
+def test_the_ring_has_arcs_for_each_replica(page: Page) -> None:
+    """As many owners are drawn as there are replicas, and their virtual nodes beside them."""
+    expect(page.locator("#ring [data-owner]")).to_have_count(3)
+    for hostname in NAMES:
+        expect(arcs(page, hostname)).to_have_count(1)
+        dots = page.locator(f"#ring [data-owner={hostname}] .dots").get_attribute("d")
+        assert PRESETS["default"].num_virtual_nodes == dots.count("M")
+
+
+def test_the_table_counts_requests(page: Page, lab: Lab) -> None:
+    """Requests of anybody turn up in the table, without a reload."""
+    for request_id in range(20):
+        headers = {"X-Request-ID": str(request_id)}
+        assert 200 == lab.call("GET", "/home", headers=headers).status_code
+    for hostname, count in answered(lab).items():
+        expect(row(page, hostname).locator(".answered")).to_have_text(f"{count:,}")
+
+
+def answered(lab: Lab) -> dict[str, int]:
+    """Requests that each of the three replicas has answered, as /metrics counts them."""
+    samples = re.findall(
+        r'^ringlab_requests_total\{replica="(\w+)",.*\} (\S+)$',
+        lab.call("GET", "/metrics").text,
+        re.MULTILINE,
+    )
+    counts: Counter[str] = Counter()
+    for hostname, count in samples:
+        counts[hostname] += int(float(count))
+    return {hostname: counts[hostname] for hostname in NAMES}
+
+
+def test_a_quantile_is_interpolated_in_its_bucket(page: Page) -> None:
+    """Four answers between 1 and 3 ms, evenly spread: half of them within 2 ms."""
+    latency = [{"upTo": 0.001, "count": 0}, {"upTo": 0.003, "count": 4}]
+    script = "async latency => (await import('/dashboard/api.js')).quantile(latency, 0.5)"
+    assert pytest.approx(0.002) == page.evaluate(script, latency)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+def test_nothing_sticks_out_sideways(page: Page, lab: Lab, width: int, height: int) -> None:
+    """On a phone and on a projector, a name of 63 letters included."""
+    longest = "x" * 63
+    lab.call("PUT", "/rep", json={"hostnames": [*NAMES, longest]})
+    expect(row(page, longest)).to_have_attribute("data-state", "alive")
+    page.set_viewport_size({"width": width, "height": height})
+    assert width >= page.evaluate("document.scrollingElement.scrollWidth")
+
+
+# What it does
+
+
+def test_adding_a_replica_adds_its_row_and_arcs(page: Page, lab: Lab) -> None:
+    """Without a name, the lab chooses one."""
+    page.get_by_role("button", name="Add a replica").click()
+    expect(page.locator("#replicas tr[data-state=alive]")).to_have_count(4)
+    expect(page.locator("#num-replicas")).to_have_text("4")
+    (added,) = set(lab.replicas()) - set(NAMES)
+    expect(logged(page, "joined", added)).to_be_visible()
+    expect(arcs(page, added)).to_have_count(1)
+
+
+def test_a_replica_can_be_added_and_removed_by_keyboard(page: Page) -> None:
+    """Tab and Enter are enough, and the focus is not lost with the row."""
+    tab_to(page, "document.activeElement.id === 'add-hostname'")
+    page.keyboard.type("Server7")
+    page.keyboard.press("Enter")
+    expect(row(page, "Server7")).to_have_attribute("data-state", "alive")
+    tab_to(
+        page,
+        "document.activeElement.dataset.action === 'remove'"
+        " && document.activeElement.closest('tr').dataset.hostname === 'Server7'",
+    )
+    page.keyboard.press("Enter")
+    expect(row(page, "Server7")).to_have_count(0)
+    expect(page.locator("#add-hostname")).to_be_focused()
+
+
+def tab_to(page: Page, condition: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(condition):
+            return
+    pytest.fail(f"no Tab leads to {condition}")
+
+
+def test_a_crash_is_told_and_the_row_comes_back(page: Page, lab: Lab) -> None:
+    """The log says suspect, dead, replaced; then the replica is alive again."""
+    lab.call("PUT", "/rep", json={"hostnames": [*NAMES, "Victim"]})  # a name of no earlier event
+    expect(row(page, "Victim")).to_have_attribute("data-state", "alive")
+    press(page, "Victim", "Crash")
+    for kind in ("suspect", "dead", "replaced"):
+        expect(logged(page, kind, "Victim")).to_be_visible()
+    expect(row(page, "Victim")).to_have_attribute("data-state", "alive")
+    expect(arcs(page, "Victim")).to_have_count(1)
+
+
+def test_a_refusal_is_told_where_it_happens(page: Page) -> None:
+    """In the admin API's own words, beside the control."""
+    page.get_by_label("Name").fill("Server1")
+    page.get_by_role("button", name="Add a replica").click()
+    expect(page.locator("#add-fault")).to_have_text(
+        "Hostname 'Server1' is already present, as 'Server1'."
+    )
+    press(page, "Server2", "Resume")
+    expect(row(page, "Server2").get_by_role("alert")).to_contain_text("not paused")
+
+
+@pytest.mark.parametrize("request_id", ["132574", "alice", "18446744073709551617"])
+def test_the_route_box_matches_the_api(page: Page, lab: Lab, request_id: str) -> None:
+    """To the last digit of a 64-bit hash; the ring bears a badge for each replica."""
+    route = lab.call("GET", f"/route?id={request_id}").json()["message"]
+    page.get_by_label("Request id").fill(request_id)
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#route-steps dd")).to_contain_text(
+        [
+            str(route["key"]),
+            str(route["hash"]),
+            f"{route['slot']:,} (hash mod 65,536)",
+            f"{route['probes']:,}, to slot {route['taken_slot']:,} of {route['owner']}",
+        ]
+    )
+    order = page.locator("#route-order li")
+    expect(order).to_contain_text(route["failover_order"])
+    expect(order.first).to_contain_text(
+        f"slot {route['taken_slot']:,}, {route['probes']:,} clockwise"
+    )
+    expect(page.locator("#ring .badge")).to_have_text(["1", "2", "3"])
+
+
+def test_switching_the_preset_redraws_the_ring(page: Page, lab: Lab) -> None:
+    """There is a button for each; arcs and shares are then those of the new ring."""
+    buttons = page.locator("#presets button")
+    assert sorted(PRESETS) == sorted(buttons.all_inner_texts())
+    for name in ("assignment", "seed-library", "seed-deployed", "default"):
+        before = arcs(page, "Server2").get_attribute("d")
+        page.get_by_role("button", name=name).click()
+        expect(buttons.filter(has_text=name)).to_have_attribute("aria-pressed", "true")
+        expect(arcs(page, "Server2")).not_to_have_attribute("d", before)
+        for hostname, share in expected_shares(lab).items():
+            expect(row(page, hostname).locator(".share")).to_have_text(share)
+
+
+def test_a_lost_connection_is_told_and_mended(page: Page, lab: Lab) -> None:
+    """What happened meanwhile is there when the connection is, without a reload."""
+    connection = page.locator("#connection")
+    expect(connection).to_have_text("live")
+    page.context.set_offline(True)
+    expect(connection).to_have_text("The load balancer does not answer.")
+    lab.call("PUT", "/rep", json={"hostnames": [*NAMES, "Server4"]})
+    page.context.set_offline(False)
+    expect(connection).to_have_text("live")
+    expect(row(page, "Server4")).to_have_attribute("data-state", "alive")
