@@ -93,6 +93,7 @@ def test_a_recycled_pid_is_not_touched(
         with pytest.raises(WrongState):
             verb(NAME)
     runtime.create_or_replace(NAME, 1)
+    runtime.remove(NAME, grace_s=0)
     (directory / "Server1.json").write_text(json.dumps(asdict(record)))
     runtime.remove(NAME, grace_s=1)
     assert (None, State.RUNNING) == (victim.poll(), identity.state())
