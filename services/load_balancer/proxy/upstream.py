@@ -175,8 +175,8 @@ class UpstreamConnection(asyncio.Protocol):
         # Asked now, for llhttp forgets the fields once the message is over.
         self._keep_alive = self._parser.should_keep_alive()
         length, chunked = head.content_length(), head.is_chunked()
-        if chunked:
-            length = None  # RFC 9112 §6.3: Transfer-Encoding overrides
+        if chunked or status == 204:
+            length = None  # RFC 9112 §6.3: Transfer-Encoding overrides; RFC 9110 §8.6: no length
         body = wire.has_body(exchange.method, status)
         self._until_close = body and length is None and not chunked
         self._missing = status == 404 and self.pool.replica is not None
@@ -269,6 +269,7 @@ class Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._queue: deque[Exchange] = deque()
         self._drained: asyncio.Future[None] | None = None
+        self._is_cut = False
 
     @property
     def in_flight(self) -> int:
@@ -328,8 +329,13 @@ class Pool:
             shortage = getattr(error, "errno", None) in _SHORTAGE
             self._connecting_done()
             self.lost(exchange, Loss.EXHAUSTED if shortage else Loss.REFUSED)
+            self._next()
             return
         self._connecting_done()
+        if self._is_cut:
+            connection.close()
+            self.lost(exchange, Loss.REFUSED)
+            return
         self._all.add(connection)
         if exchange.done:  # its client left meanwhile
             self.release(connection, reusable=True)
@@ -354,6 +360,9 @@ class Pool:
         self._connecting.discard(task)
 
     def _next(self) -> None:
+        """A connection is free, or there is room for one: who waits gets it."""
+        if self._is_cut:
+            return
         while self._queue and self._queue[0].done:
             self._queue.popleft()
         if self._queue and (self._idle or len(self._all) + len(self._connecting) < self._size):
@@ -376,13 +385,17 @@ class Pool:
             self.cut()
 
     def cut(self) -> None:
-        """All connections end now; their exchanges fail over if they may."""
+        """All connections end now, and no more are made; their exchanges fail over if they may,
+        and so do those that wait for one."""
+        self._is_cut = True
         for connection in list(self._all):
             if connection.exchange is not None:
                 connection.lose(Loss.RESET)
             else:
                 self.forget(connection)
                 connection.close()
+        while self._queue:
+            self.lost(self._queue.popleft(), Loss.REFUSED)
 
     def sweep(self, now: float) -> None:
         """Ends what has been silent or idle for too long; called a few times a second."""

@@ -196,7 +196,8 @@ class Lab:
         # Behind it: connections by hostname, oldest first, and how new ones end.
         self.connections: dict[str, list[Peer]] = defaultdict(list)
         self.connect_errors: dict[str, OSError] = {}
-        self.unreachable: set[str] = set()  # connecting takes forever
+        self.unreachable: set[str] = set()  # connecting takes until `reach`
+        self._waiting: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.replicas = {name: Replica(name, (name, 5000)) for name in HOSTNAMES}
         self.ring = SlotRing(PRESETS["seed-deployed"])
         for server_id, name in enumerate(HOSTNAMES, start=1):
@@ -234,6 +235,10 @@ class Lab:
         for name in hostnames:
             self.connect_errors[name] = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 
+    def reach(self, hostname: str) -> None:
+        self.unreachable.remove(hostname)
+        self.do(self._waiting.pop(hostname).set)
+
     def advance(self, seconds: float) -> None:
         """Time passes, timers and the sweep with it."""
         self.loop.now += seconds
@@ -269,7 +274,7 @@ class Lab:
 
     async def accept(self, hostname: str, factory: Callable[[], Any]) -> tuple[Any, Any]:
         if hostname in self.unreachable:
-            await self.loop.create_future()
+            await self._waiting[hostname].wait()
         if (error := self.connect_errors.get(hostname)) is not None:
             raise error
         protocol = factory()
