@@ -79,12 +79,13 @@ class Server:
         if self._sockets is not None:
             self._sockets.close()
         deadline = self.loop.time() + grace_s
-        for client in list(self._clients):
-            client.close_when_idle()
         while self._clients and self.loop.time() < deadline:
+            for client in list(self._clients):
+                client.close_when_idle()
             await asyncio.sleep(0.02)
         for client in list(self._clients):
             client.abort()
+        await asyncio.sleep(0)  # they have left, and their requests are not tried elsewhere
         if self._sweeper is not None:
             self._sweeper.cancel()
         for pool in [*self._pools.values(), self.admin_pool]:
