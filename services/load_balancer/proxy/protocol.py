@@ -39,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
         self._linger_bytes = 0
         self._is_deaf = False  # nothing more is read as a request
         self._is_lingering = False  # all is answered; the client may still be writing
+        self._is_full = False  # it does not read what we write
         # Requests in order; the first is being answered
         self._exchanges: deque[Exchange] = deque()
         # For one request
@@ -74,9 +75,9 @@ class ClientConnection(asyncio.Protocol):
         self._exchanges.popleft()
         if len(self._exchanges) < MAX_PIPELINED:
             self.gate.open(PIPELINE_FULL)
-        if self._exchanges and (self._exchanges[0].head_complete or self._exchanges[0].refusal):
+        if self._exchanges:
             # From the loop, not from here: a pipeline of answers at hand would nest its calls.
-            self.server.loop.call_soon(self._start, self._exchanges[0])
+            self.server.loop.call_soon(self._start_first)
 
     def close_when_idle(self) -> None:
         """The server stops: an idle connection ends now, another with its answer."""
@@ -150,12 +151,15 @@ class ClientConnection(asyncio.Protocol):
         self._exchanges.clear()
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self._exchanges and (upstream := self._exchanges[0].upstream) is not None:
             upstream.pause()
 
     def resume_writing(self) -> None:
+        self._is_full = False
         if self._exchanges and (upstream := self._exchanges[0].upstream) is not None:
             upstream.resume()
+        self._start_first()
 
     # httptools
 
@@ -185,8 +189,7 @@ class ClientConnection(asyncio.Protocol):
         exchange.read_head(
             self._fields.seal(), parser.get_http_version(), keep_alive=parser.should_keep_alive()
         )
-        if self._exchanges[0] is exchange:
-            self._start(exchange)
+        self._start_first()
 
     def on_body(self, data: bytes) -> None:
         self._overhead_bytes = 0
@@ -204,9 +207,12 @@ class ClientConnection(asyncio.Protocol):
 
     # Within
 
-    def _start(self, exchange: Exchange) -> None:
-        if self._exchanges and self._exchanges[0] is exchange and not exchange.started_at:
-            exchange.start()
+    def _start_first(self) -> None:
+        """Starts what is to be answered next, once it is there and there is room for an answer."""
+        if self._exchanges and not self._is_full:
+            first = self._exchanges[0]
+            if not first.started_at and (first.head_complete or first.refusal):
+                first.start()
 
     def _refuse(self, refusal: wire.Refused) -> None:
         """What came is no request: it is answered in its turn, and it is the last one."""
@@ -217,7 +223,7 @@ class ClientConnection(asyncio.Protocol):
             self._exchanges.append(exchange)
         exchange.refusal = refusal
         if not exchange.started_at:
-            self._start(exchange)
+            self._start_first()
         elif exchange.answer_started:
             self._transport.abort()
         else:  # its body broke, under way

@@ -62,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         # For one exchange
         self.exchange: Exchange | None = None
         self.deadline = 0.0  # the loop's clock: of the next byte, or of idling
+        self._is_full = False  # the replica does not read what we write
         # For one answer
         self._status = 0
         self._out: list[bytes] = []
@@ -147,10 +148,12 @@ class UpstreamConnection(asyncio.Protocol):
             self.lose(Loss.RESET)
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self.exchange is not None:
             self.exchange.client.gate.close(PEER_SLOW)
 
     def resume_writing(self) -> None:
+        self._is_full = False
         if self.exchange is not None:
             self.exchange.client.gate.open(PEER_SLOW)
 
@@ -222,8 +225,11 @@ class UpstreamConnection(asyncio.Protocol):
             not self._surplus
             and not self._until_close
             and exchange.request_complete
+            and not self._is_full
             and self._keep_alive
         )
+        if self._is_full:
+            exchange.client.gate.open(PEER_SLOW)
         self.exchange = exchange.upstream = None
         self._status = 0
         self._complete = self._until_close = self._missing = self._chunked = False
