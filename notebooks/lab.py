@@ -84,7 +84,7 @@ class Lab:
     # Replicas
 
     def replicas(self) -> list[str]:
-        """Hostnames of the replicas that are alive, in the order in which they joined."""
+        """Hostnames of the replicas that are alive, Server2 before Server10."""
         return self._hostnames("GET", "/rep")
 
     def set_replicas(self, replicas: int | Sequence[str]) -> list[str]:
@@ -216,7 +216,8 @@ class Lab:
         return ordered_at
 
     def _hostnames(self, method: str, path: str, **options: Any) -> list[str]:
-        return list(self._message(method, path, **options)["replicas"])
+        # The lab's own order is that in which they joined, so it tells of former notebooks.
+        return sorted(self._message(method, path, **options)["replicas"], key=_in_number_order)
 
     def _message(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         return dict(self._call(method, path, **options).json()["message"])
