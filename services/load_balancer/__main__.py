@@ -45,7 +45,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
         if evidence is None:
             heartbeats.ask_now(replica)  # it hung up: perhaps to sleep, perhaps because it died
         else:
-            membership.learn(replica, evidence)
+            membership.suspect(replica)
 
     server = Server(settings, membership.table, admin_socket, on_evidence)
     provisioner = (

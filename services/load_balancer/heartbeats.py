@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
 
 import aiohttp
 
@@ -18,9 +21,10 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 
 STARTING_INTERVAL_S = 0.05  # a replica that starts is waited for by somebody
-# Later than its timeout by this much, a timer tells of our own pause, not of the replica.
-OWN_PAUSE_S = 0.25
-# Our own shortage, RFC-less but common to Linux: says nothing about the replica.
+# Later than its timeout by this much, a timer tells of our own pause, not of the replica: what
+# came meanwhile has not been looked at yet.
+OWN_PAUSE_S = 0.05
+# Our own shortage says nothing about the replica.
 OWN_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -35,7 +39,8 @@ class Heartbeats:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
             timeout=aiohttp.ClientTimeout(
-                total=settings.heartbeat_timeout_s, sock_connect=settings.connect_timeout_s
+                total=settings.heartbeat_timeout_s,
+                sock_connect=settings.heartbeat_connect_timeout_s,
             ),
             skip_auto_headers=["Accept", "Accept-Encoding"],
             headers={"User-Agent": "ringlab-heartbeat"},
@@ -74,11 +79,8 @@ class Heartbeats:
             self._spawn(self._ask(replica))
             starting = member.health.state is State.STARTING
             interval_s = STARTING_INTERVAL_S if starting else self._settings.heartbeat_interval_s
-            with_deadline = asyncio.wait_for(wake.wait(), interval_s)
-            try:
-                await with_deadline
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), interval_s)
         del self._wake[replica]
 
     def _is_current(self, member: Member, replica: Replica) -> bool:
@@ -87,16 +89,12 @@ class Heartbeats:
         )
 
     async def _ask(self, replica: Replica) -> None:
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        evidence = await self._evidence(replica)
-        late_by_s = loop.time() - asked_at - self._settings.heartbeat_timeout_s
-        if evidence is Evidence.MISSED and late_by_s > OWN_PAUSE_S:
-            return
+        asked_at = asyncio.get_running_loop().time()
+        evidence = await self._evidence(replica, asked_at)
         if evidence is not None:
             self._membership.learn(replica, evidence, asked_at=asked_at)
 
-    async def _evidence(self, replica: Replica) -> Evidence | None:
+    async def _evidence(self, replica: Replica, asked_at: float) -> Evidence | None:
         host, port = replica.address
         host = f"[{host}]" if ":" in host else host
         try:
@@ -107,15 +105,17 @@ class Heartbeats:
         except aiohttp.ConnectionTimeoutError:
             # The kernel of a living peer opens connections by itself, however busy or frozen the
             # process is: nobody is there.
-            return Evidence.REFUSED
+            timeout_s, evidence = self._settings.heartbeat_connect_timeout_s, Evidence.REFUSED
         except TimeoutError:
-            return Evidence.MISSED
+            timeout_s, evidence = self._settings.heartbeat_timeout_s, Evidence.MISSED
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             return None if getattr(error, "errno", None) in OWN_ERRORS else Evidence.REFUSED
         except aiohttp.ClientError:
             return Evidence.MISSED  # something answers, and it is no HTTP
+        took_s = asyncio.get_running_loop().time() - asked_at
+        return None if took_s > timeout_s + OWN_PAUSE_S else evidence
 
-    def _spawn(self, coroutine) -> None:  # type: ignore[no-untyped-def]
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -191,6 +191,13 @@ class Membership:
             elif after.state is State.DEAD:
                 observer.replica_died(member, replica)
 
+    def suspect(self, replica: Replica) -> None:
+        """Traffic was refused or cut. Of a replica that is suspect already, only a heartbeat can
+        say more."""
+        member = self.members.get(replica.hostname)
+        if member is not None and member.health.state is State.ALIVE:
+            self.learn(replica, Evidence.REFUSED)
+
     # Within
 
     def _set_health(self, member: Member, health: Health) -> None:

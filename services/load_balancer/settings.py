@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ring import PRESETS, RingConfig, RingError
@@ -66,8 +67,12 @@ class Settings(BaseSettings):
     heartbeat_timeout_s: float = Field(1.0, gt=0, description="until one counts as not answered")
     heartbeat_fall: int = Field(2, ge=1, description="heartbeats missed in a row: dead")
     heartbeat_rise: int = Field(2, ge=1, description="answered in a row: a dead one is alive again")
+    heartbeat_connect_timeout_s: float = Field(
+        0.3, gt=0, description="until one that finds no connection counts as refused"
+    )
 
-    connect_timeout_s: float = Field(0.3, gt=0, description="to open a connection to a replica")
+    # Longer than a heartbeat's: when nobody is there, heartbeats find out, and end the waiting.
+    connect_timeout_s: float = Field(2.0, gt=0, description="to open a connection to a replica")
     response_timeout_s: float = Field(30.0, gt=0, description="of silence from a replica: 504")
     client_timeout_s: float = Field(10.0, gt=0, description="for a client to send head or body")
     idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
@@ -175,9 +180,13 @@ def from_command_line(arguments: Sequence[str] | None = None) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
+        faults = map(_told, error.errors())
         parser.exit(2, "".join(f"{parser.prog}: error: {fault}\n" for fault in faults))
+
+
+def _told(fault: ErrorDetails) -> str:
+    """A fault with the value that was wrong; our own messages name it already."""
+    name = ".".join(map(str, fault["loc"])) or "settings"
+    if fault["type"] == "value_error":
+        return f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+    return f"{name}: {fault['msg']}, got {fault['input']!r}"

@@ -137,7 +137,9 @@ class Server:
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
 
-    def replica_suspected(self, replica: Replica) -> None: ...
+    def replica_suspected(self, replica: Replica) -> None:
+        if (pool := self._pools.get(replica)) is not None:
+            pool.give_up_connecting()
 
     def replica_died(self, member: Member, replica: Replica) -> None:
         self.cut(replica)

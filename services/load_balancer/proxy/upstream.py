@@ -272,7 +272,7 @@ class Pool:
         self.now = loop.time()  # as of the last sweep; exact enough for deadlines
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: dict[asyncio.Task[None], Exchange] = {}
         self._queue: deque[Exchange] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._is_cut = False
@@ -295,7 +295,7 @@ class Pool:
             self._queue.append(exchange)
             return
         task = self.loop.create_task(self._connect(exchange))
-        self._connecting.add(task)
+        self._connecting[task] = exchange
 
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """The connection's exchange is over."""
@@ -363,7 +363,7 @@ class Pool:
     def _connecting_done(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connecting.discard(task)
+        self._connecting.pop(task, None)
 
     def _next(self) -> None:
         """A connection is free, or there is room for one: who waits gets it."""
@@ -377,6 +377,14 @@ class Pool:
             self._drained.set_result(None)
 
     # The replica's end, and the clock
+
+    def give_up_connecting(self) -> None:
+        """Who waits for a new connection waits no longer; it fails over."""
+        while self._connecting:
+            task, exchange = self._connecting.popitem()
+            task.cancel()
+            self.lost(exchange, Loss.REFUSED)
+        self._next()
 
     async def drain(self, timeout_s: float) -> None:
         """Returns when nothing is in flight; cuts what still is after `timeout_s`."""
@@ -394,6 +402,7 @@ class Pool:
         """All connections end now, and no more are made; their exchanges fail over if they may,
         and so do those that wait for one."""
         self._is_cut = True
+        self.give_up_connecting()
         for connection in list(self._all):
             if connection.exchange is not None:
                 connection.lose(Loss.RESET)

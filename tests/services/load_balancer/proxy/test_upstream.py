@@ -355,7 +355,7 @@ def test_a_failed_connection_makes_room(make_lab: Callable[..., Lab]) -> None:
         client.send(POST)
     lab.unreachable.clear()
     lab.refuse(order[0])
-    lab.advance(0.31)
+    lab.advance(2.01)
     for _ in clients:
         lab.upstream(order[1]).send(OK)
     assert [client.statuses for client in clients] == [[200], [200], [200]]
