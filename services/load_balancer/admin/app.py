@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, request
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 from werkzeug.exceptions import HTTPException as WerkzeugError
 
@@ -47,15 +48,26 @@ def _guard() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
         raise Forbidden(f"Origin must be this server's, got {origin!r}")
-    if settings.admin_token:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), settings.admin_token.encode()):
-            raise Unauthorized("Authorization must be Bearer with this lab's admin token")
+    if settings.admin_token and not hmac.compare_digest(
+        _given_token().encode(), settings.admin_token.encode()
+    ):
+        raise Unauthorized(
+            "Authorization must carry this lab's admin token: Bearer, or as Basic's password",
+            www_authenticate=WWWAuthenticate("basic", {"realm": "ringlab"}),
+        )
     if request.method in ("POST", "PUT", "DELETE") and not request.is_json:
         # Other types can be sent from any page's form without asking us first.
         raise UnsupportedMediaType(
             f"Content-Type must be application/json, got {request.content_type!r}"
         )
+
+
+def _given_token() -> str:
+    """The token as programs send it, or as a browser does that has asked its user."""
+    authorization = request.authorization
+    if authorization is None:
+        return ""
+    return authorization.token or authorization.password or ""
 
 
 def _failure(status: int, message: str) -> Response:
@@ -74,7 +86,7 @@ def _werkzeug_error(error: WerkzeugError) -> Response:
         message = "the body must be JSON"
     response = _failure(error.code or 500, message)
     for name, value in error.get_headers():
-        if name in ("Allow", "Retry-After"):
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
     return response
 

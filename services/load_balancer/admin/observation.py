@@ -14,7 +14,7 @@ from load_balancer.errors import BadRequest
 
 blueprint = APIBlueprint("observation", __name__, tag="Observation")
 
-MAX_STREAMS = 10  # each holds a thread of the admin API
+MAX_STREAMS = 40  # each holds a thread of the admin API
 KEEPALIVE_S = 5.0
 
 _streams = threading.BoundedSemaphore(MAX_STREAMS)

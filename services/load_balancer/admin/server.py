@@ -8,7 +8,7 @@ from pathlib import Path
 import waitress.server
 from flask import Flask
 
-THREADS = 16  # event streams hold one each: see admin.events.MAX_STREAMS
+THREADS = 48  # a class that watches holds one each: see observation.MAX_STREAMS
 
 
 class AdminServer:

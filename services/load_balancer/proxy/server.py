@@ -16,7 +16,7 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 
 SWEEP_S = 0.25  # how exact timeouts are
-ADMIN_CONNECTIONS = 32
+ADMIN_CONNECTIONS = 64  # more than it has threads, so that waiting is done there
 ADMIN_TIMEOUT_S = 150.0  # a command may wait for containers to start and requests to end
 
 ADMIN_PATHS = frozenset(
