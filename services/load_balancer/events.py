@@ -53,8 +53,10 @@ class EventLog:
             self._changed.notify_all()
 
     def since(self, last_id: int) -> list[Event]:
-        """The kept events that came after the one numbered `last_id`, oldest first."""
+        """The kept events that came after the one numbered `last_id`, oldest first; all of them if
+        there was no such event yet, for then somebody counts on from an earlier process."""
         with self._changed:
+            last_id = last_id if last_id <= self.last_id else 0
             return [event for event in self._events if event.id > last_id]
 
     @property

@@ -58,17 +58,17 @@ class Membership:
         self._events = events
         self.table = RoutingTable(self.ring, {}, 0)
 
-    # Questions
+    # Questions; threads of the admin API ask them too, hence the copies
 
     @property
     def listed(self) -> list[str]:
         """Hostnames of the replicas that `/rep` shows, in the order in which they joined."""
-        return [member.hostname for member in self.members.values() if member.is_listed]
+        return [member.hostname for member in list(self.members.values()) if member.is_listed]
 
     @property
     def joined(self) -> list[str]:
         """Hostnames of all members that a command has made, the dead and replaced included."""
-        return [member.hostname for member in self.members.values() if member.joined]
+        return [member.hostname for member in list(self.members.values()) if member.joined]
 
     def member(self, hostname: str) -> Member:
         """UnknownReplica if there is none of that name."""

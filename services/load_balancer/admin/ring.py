@@ -78,7 +78,8 @@ def _describe() -> dict[str, Any]:
     ring = membership.ring
     config = ring.config
     presets = (name for name, preset in PRESETS.items() if preset == config)
-    states = {member.hostname: member.health.state for member in membership.members.values()}
+    members = list(membership.members.values())  # a copy: the event loop may change them
+    states = {member.hostname: member.health.state for member in members}
     return {
         "algorithm": config.algorithm,
         "preset": next(presets, None),

@@ -124,7 +124,8 @@ class Server:
     @property
     def in_flight(self) -> dict[str, int]:
         """Requests that each replica has not answered yet, by hostname."""
-        return {replica.hostname: pool.in_flight for replica, pool in self._pools.items()}
+        pools = list(self._pools.items())  # a copy: the admin API asks from another thread
+        return {replica.hostname: pool.in_flight for replica, pool in pools}
 
     @property
     def num_clients(self) -> int:
