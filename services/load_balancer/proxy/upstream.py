@@ -338,10 +338,6 @@ class Pool:
             self._next()
             return
         self._connecting_done()
-        if self._is_cut:
-            connection.close()
-            self.lost(exchange, Loss.REFUSED)
-            return
         self._all.add(connection)
         if exchange.done:  # its client left meanwhile
             self.release(connection, reusable=True)
@@ -379,11 +375,13 @@ class Pool:
     # The replica's end, and the clock
 
     def give_up_connecting(self) -> None:
-        """Who waits for a new connection waits no longer; it fails over."""
+        """Who waits for a connection waits no longer; it fails over."""
         while self._connecting:
             task, exchange = self._connecting.popitem()
             task.cancel()
             self.lost(exchange, Loss.REFUSED)
+        while self._queue:
+            self.lost(self._queue.popleft(), Loss.REFUSED)
         self._next()
 
     async def drain(self, timeout_s: float) -> None:
@@ -399,8 +397,7 @@ class Pool:
             self.cut()
 
     def cut(self) -> None:
-        """All connections end now, and no more are made; their exchanges fail over if they may,
-        and so do those that wait for one."""
+        """All connections end now, and no more are made; exchanges fail over if they may."""
         self._is_cut = True
         self.give_up_connecting()
         for connection in list(self._all):
@@ -409,8 +406,6 @@ class Pool:
             else:
                 self.forget(connection)
                 connection.close()
-        while self._queue:
-            self.lost(self._queue.popleft(), Loss.REFUSED)
 
     def sweep(self, now: float) -> None:
         """Ends what has been silent or idle for too long; called a few times a second."""

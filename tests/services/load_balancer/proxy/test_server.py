@@ -140,15 +140,21 @@ def test_a_dead_replica_is_cut(make_lab: Callable[..., Lab]) -> None:
     assert {hostname for hostname, _ in lab.evidence} == {order[0]}
 
 
-def test_a_suspect_replica_is_not_waited_for(lab: Lab, order: tuple[str, ...]) -> None:
-    """Who waits for a connection goes on to the next replica, and blames nobody twice."""
-    client = lab.client()
+def test_a_suspect_replica_is_not_waited_for(make_lab: Callable[..., Lab]) -> None:
+    """Who waits for a connection, be it made or in use, goes on to the next replica."""
+    lab = make_lab(pool_size=2)
+    order = lab.order(b"1")
+    busy, connecting, queued = clients = [lab.client() for _ in range(3)]
+    busy.send(POST)
     lab.unreachable.add(order[0])
-    client.send(POST)
+    connecting.send(POST)
+    queued.send(POST)
     lab.do(lambda: lab.server.replica_suspected(lab.replicas[order[0]]))
-    lab.upstream(order[1]).send(OK)
-    assert client.statuses == [200]
-    assert not lab.connections[order[0]]
+    for peer in lab.connections[order[1]]:
+        peer.send(OK)
+    assert [client.statuses for client in clients] == [[], [200], [200]]
+    lab.upstream(order[0]).send(OK)
+    assert busy.statuses == [200]
 
 
 def test_a_cut_replica_that_returns_is_used(lab: Lab, order: tuple[str, ...]) -> None:
