@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from load_balancer.errors import (
     BadRequest,
@@ -66,7 +67,8 @@ class Controller:
         self._command = asyncio.Lock()
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._healing: dict[Member, asyncio.Task[None]] = {}
-        self._deaths: dict[str, list[float]] = {}
+        self._deaths: WeakKeyDictionary[Member, list[float]] = WeakKeyDictionary()
+        self._saving = asyncio.Lock()
 
     # Starting and stopping
 
@@ -172,6 +174,7 @@ class Controller:
         self._data_plane.cut(replica)
         if self._provisioner is not None:
             member.replica = None  # this life is over, even if it should answer once more
+            self._stop_healing(member)  # which had just succeeded
             self._healing[member] = asyncio.ensure_future(self._heal(self._provisioner, member))
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
@@ -211,10 +214,11 @@ class Controller:
             await _all(self._start(provisioner, member) for member in members)
             await self._answering(members)
         except BaseException:
-            self._membership.remove(hostnames)
-            await asyncio.gather(
-                *(provisioner.remove(hostname) for hostname in hostnames), return_exceptions=True
-            )
+            present = [member.hostname for member in members]  # healing may have renamed one
+            for member in self._membership.remove(present):
+                self._stop_healing(member)
+            made = {*hostnames, *present}
+            await asyncio.gather(*map(provisioner.remove, made), return_exceptions=True)
             raise
         self._membership.join(members)
         await self._save()
@@ -242,8 +246,7 @@ class Controller:
         """Takes `hostnames` out of the table now; their drains, which then go on by themselves."""
         members = self._membership.remove(hostnames)
         for member in members:
-            if (healing := self._healing.pop(member, None)) is not None:
-                healing.cancel()
+            self._stop_healing(member)
             task = asyncio.ensure_future(self._drain(provisioner, member))
             self._leaving[member.hostname] = task
         await self._save()
@@ -279,21 +282,28 @@ class Controller:
             try:
                 await self._start(provisioner, member)
                 await self._answering([member])
-                if member.hostname != dead:
-                    await provisioner.remove(dead)
                 break
             except LoadBalancerError as error:
                 logger.warning("replacing %s: %s; again in %s s", dead, error, backoff_s)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
+        if member.hostname != dead:
+            try:
+                await provisioner.remove(dead)
+            except LoadBalancerError as error:
+                logger.warning("removing what is left of %s: %s", dead, error)
         self._healing.pop(member, None)
         self._events.record("replaced", hostname=dead, by=member.hostname)
 
+    def _stop_healing(self, member: Member) -> None:
+        if (healing := self._healing.pop(member, None)) is not None:
+            healing.cancel()
+
     def _delay_before_healing(self, member: Member) -> float:
-        """0 s for the first deaths of a name within a minute, then 0.5, 1, 2 … 30 s."""
+        """0 s for the first deaths of a member within a minute, then 0.5, 1, 2 … 30 s."""
         now = asyncio.get_running_loop().time()
-        recent = [at for at in self._deaths.get(member.hostname, []) if now - at < WELL_AFTER_S]
-        self._deaths[member.hostname] = [*recent, now]
+        recent = [at for at in self._deaths.get(member, []) if now - at < WELL_AFTER_S]
+        self._deaths[member] = [*recent, now]
         if len(recent) < QUICK_DEATHS:
             return 0.0
         return min(BACKOFF_FIRST_S * 2.0 ** (len(recent) - QUICK_DEATHS), BACKOFF_LAST_S)
@@ -333,9 +343,16 @@ class Controller:
         await self._save()
 
     async def _save(self) -> None:
-        if self._state_file is not None:
+        """One at a time, for healing saves beside commands. What has been done is done, also if it
+        cannot be saved."""
+        if self._state_file is None:
+            return
+        async with self._saving:
             state = SavedState(self._membership.joined_ring(), self._settings.ring_config)
-            await asyncio.to_thread(self._state_file.save, state)
+            try:
+                await asyncio.to_thread(self._state_file.save, state)
+            except OSError as error:
+                logger.error("a restart will not find the present state: %s", error)
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

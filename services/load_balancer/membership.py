@@ -134,7 +134,7 @@ class Membership:
 
     def reorder(self, hostnames: Sequence[str]) -> None:
         """Lists `hostnames` first, in their order; where keys go stays as it is."""
-        first = {hostname: self.members[hostname] for hostname in hostnames}
+        first = {name: self.members[name] for name in hostnames if name in self.members}
         self.members = first | self.members
 
     def rename(self, member: Member, hostname: str) -> None:

@@ -23,7 +23,11 @@ from ring import PRESETS
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-TIMES = {"heartbeat_interval_s": 0.02, "heartbeat_timeout_s": 0.2, "heartbeat_connect_timeout_s": 0.1}
+TIMES = {
+    "heartbeat_interval_s": 0.02,
+    "heartbeat_timeout_s": 0.2,
+    "heartbeat_connect_timeout_s": 0.1,
+}
 
 
 @asynccontextmanager

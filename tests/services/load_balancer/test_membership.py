@@ -223,6 +223,17 @@ def test_renaming(membership: Membership) -> None:
     assert membership.ring.nodes == ("Server2", "Server7")
 
 
+def test_reordering(membership: Membership) -> None:
+    """Those that are named come first, as they are named; names of nobody are passed over, for
+    healing may have renamed one meanwhile. Where keys go stays."""
+    serve(membership, "Server1", "Server2", "Server3")
+    slots = membership.ring.snapshot()
+    membership.reorder(["Server3", "Gone", "Server2"])
+    assert membership.listed == ["Server3", "Server2", "Server1"]
+    assert membership.ring.snapshot() == slots
+    assert membership.joined_ring().nodes == ("Server3", "Server2", "Server1")
+
+
 def test_a_bad_renaming_changes_nothing(membership: Membership) -> None:
     """To a name that is taken."""
     serve(membership, "Server1", "Server2")
