@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from io import StringIO
+from itertools import count
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import aiohttp
@@ -182,7 +183,7 @@ class Lab:
         """The lab with these replicas and this ring; restored at the end, on failure and on
         interrupt. The ring is built anew, members in the order of their ids, as `predict` does."""
         try:
-            self.set_replicas(replicas)
+            self._replace(servers(replicas))
             self.set_ring(preset, **fields)
             yield self
         finally:
@@ -192,7 +193,7 @@ class Lab:
         """Whether the lab is as notebooks begin and end: N = 3, all alive, the default ring."""
         ring = self.ring()
         members = {name: (at["server_id"], at["state"]) for name, at in ring["replicas"].items()}
-        expected = {name: (server_id, "alive") for server_id, name in enumerate(HOME, 1)}
+        expected = {name: (server_id, "alive") for name, server_id in server_ids(HOME).items()}
         return bool(ring["preset"] == HOME_PRESET and members == expected)
 
     def restore(self) -> None:
@@ -200,15 +201,22 @@ class Lab:
         for hostname in HOME:
             with suppress(LabError):  # refused unless it is paused
                 self.resume(hostname)
-        placed = self.set_ring(HOME_PRESET)["replicas"]  # which has room for them all
-        ids = {hostname: replica["server_id"] for hostname, replica in placed.items()}
-        # A stranger may hold the id that one of ours would get, so it leaves first.
-        self.set_replicas([name for number, name in enumerate(HOME, 1) if ids.get(name) == number])
+        self._replace(HOME)
         time.sleep(NOTICE_S)
-        self.set_replicas(HOME)
+        self.set_replicas(HOME)  # returns when a crashed one has been replaced
         self.set_ring(HOME_PRESET)  # once more, for a ring without history
 
     # Within
+
+    def _replace(self, hostnames: Sequence[str]) -> None:
+        """These replicas, with the ids that `server_ids` gives them, whatever was there."""
+        present = self.set_ring(HOME_PRESET)["replicas"]  # a ring with room for both
+        ids = {hostname: replica["server_id"] for hostname, replica in present.items()}
+        # Who holds another id than its own leaves first, and so does a stranger.
+        self.set_replicas(
+            [name for name, at in server_ids(hostnames).items() if ids.get(name) == at]
+        )
+        self.set_replicas(hostnames)
 
     def _fault(self, path: str, hostname: str) -> float:
         ordered_at = time.time()
@@ -407,6 +415,17 @@ def servers(replicas: int | Sequence[str]) -> list[str]:
     return list(replicas)
 
 
+def server_ids(hostnames: Iterable[str]) -> dict[str, int]:
+    """As the lab gives them: K for a name ServerK while free, else the smallest free from 1."""
+    ids: dict[str, int] = {}
+    for hostname in hostnames:
+        free = (number for number in count(1) if number not in ids.values())
+        number = hostname.removeprefix("Server")
+        is_own = hostname.startswith("Server") and number.isdecimal() and number[0] != "0"
+        ids[hostname] = int(number) if is_own and int(number) not in ids.values() else next(free)
+    return ids
+
+
 def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
     """A preset with fields changed that are called as in `PUT /ring`."""
     theirs = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
@@ -417,13 +436,11 @@ def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
 def build_ring(
     replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: int | str
 ) -> SlotRing:
-    """The ring as the lab builds it: members in the order of their ids, 1 .. N.
-
-    A list of names is in that order.
-    """
+    """The ring as the lab builds it with `PUT /ring`: members in the order of their ids."""
     ring = SlotRing(config(preset, **fields))
-    for server_id, hostname in enumerate(servers(replicas), 1):
-        ring.add(hostname, server_id)
+    ids = server_ids(servers(replicas))
+    for hostname in sorted(ids, key=ids.__getitem__):
+        ring.add(hostname, ids[hostname])
     return ring
 
 
