@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
-
-import aiohttp
+from typing import Any, TypeVar
 
 from load_balancer.health import Evidence, State
 from load_balancer.membership import Member, Membership
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 
+T = TypeVar("T")
+
 STARTING_INTERVAL_S = 0.05  # a replica that starts is waited for by somebody
-# Later than its timeout by this much, a timer tells of our own pause, not of the replica: what
-# came meanwhile has not been looked at yet.
-OWN_PAUSE_S = 0.05
+# Added to every timeout. When our own loop has stood still, a timer runs out before what came
+# meanwhile is looked at; in this time it is.
+GRACE_S = 0.05
 # Our own shortage says nothing about the replica.
 OWN_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])")
 
 
 class Heartbeats:
@@ -36,21 +38,11 @@ class Heartbeats:
         self._settings = settings
         self._wake: dict[Replica, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            timeout=aiohttp.ClientTimeout(
-                total=settings.heartbeat_timeout_s,
-                sock_connect=settings.heartbeat_connect_timeout_s,
-            ),
-            skip_auto_headers=["Accept", "Accept-Encoding"],
-            headers={"User-Agent": "ringlab-heartbeat"},
-        )
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._session.close()
 
     # Observer
 
@@ -90,32 +82,55 @@ class Heartbeats:
 
     async def _ask(self, replica: Replica) -> None:
         asked_at = asyncio.get_running_loop().time()
-        evidence = await self._evidence(replica, asked_at)
+        evidence = await self._evidence(replica)
         if evidence is not None:
             self._membership.learn(replica, evidence, asked_at=asked_at)
 
-    async def _evidence(self, replica: Replica, asked_at: float) -> Evidence | None:
-        host, port = replica.address
-        host = f"[{host}]" if ":" in host else host
+    async def _evidence(self, replica: Replica) -> Evidence | None:
+        """What one heartbeat says of the replica, None if it says more of ourselves."""
         try:
-            url = f"http://{host}:{port}{self._settings.heartbeat_path}"
-            async with self._session.get(url, allow_redirects=False) as response:
-                await response.read()
-                return Evidence.ANSWERED if response.status < 500 else Evidence.MISSED
-        except aiohttp.ConnectionTimeoutError:
-            # The kernel of a living peer opens connections by itself, however busy or frozen the
-            # process is: nobody is there.
-            timeout_s, evidence = self._settings.heartbeat_connect_timeout_s, Evidence.REFUSED
+            reader, writer = await _within(
+                # The kernel of a living peer opens connections by itself, however busy the process
+                # is: this one is not worth waiting for as long as an answer.
+                self._settings.heartbeat_connect_timeout_s,
+                asyncio.open_connection(*replica.address),
+            )
+            try:
+                writer.write(self._request(replica))
+                answer = await _within(self._settings.heartbeat_timeout_s, reader.readline())
+            finally:
+                writer.close()
         except TimeoutError:
-            timeout_s, evidence = self._settings.heartbeat_timeout_s, Evidence.MISSED
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            return None if getattr(error, "errno", None) in OWN_ERRORS else Evidence.REFUSED
-        except aiohttp.ClientError:
-            return Evidence.MISSED  # something answers, and it is no HTTP
-        took_s = asyncio.get_running_loop().time() - asked_at
-        return None if took_s > timeout_s + OWN_PAUSE_S else evidence
+            return Evidence.MISSED
+        except OSError as error:
+            return None if error.errno in OWN_ERRORS else Evidence.REFUSED
+        except ValueError:
+            return Evidence.MISSED  # a line without end
+        if not answer:
+            return Evidence.REFUSED  # hung up
+        status = _STATUS.match(answer)
+        return Evidence.ANSWERED if status and int(status[1]) < 500 else Evidence.MISSED
+
+    def _request(self, replica: Replica) -> bytes:
+        host, port = replica.address
+        return (
+            f"GET {self._settings.heartbeat_path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            "User-Agent: ringlab-heartbeat\r\nConnection: close\r\n\r\n"
+        ).encode()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _within(timeout_s: float, coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns or raises; TimeoutError if that takes longer, GRACE_S included."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        for time_s in (timeout_s, GRACE_S):
+            if (await asyncio.wait({task}, timeout=time_s))[0]:
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()

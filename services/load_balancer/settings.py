@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     heartbeat_fall: int = Field(2, ge=1, description="heartbeats missed in a row: dead")
     heartbeat_rise: int = Field(2, ge=1, description="answered in a row: a dead one is alive again")
     heartbeat_connect_timeout_s: float = Field(
-        0.3, gt=0, description="until one that finds no connection counts as refused"
+        0.3, gt=0, description="until one that finds no connection counts as missed"
     )
 
     # Longer than a heartbeat's: when nobody is there, heartbeats find out, and end the waiting.

@@ -33,6 +33,7 @@ def create_app(its_context: Context) -> APIFlask:
     app.error_processor(_api_error)
     app.register_error_handler(LoadBalancerError, _our_error)
     app.register_error_handler(WerkzeugError, _werkzeug_error)
+    app.register_error_handler(RecursionError, _nested_too_deeply)
     app.register_error_handler(Exception, _unexpected_error)
     return app
 
@@ -89,6 +90,11 @@ def _werkzeug_error(error: WerkzeugError) -> Response:
         if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
     return response
+
+
+def _nested_too_deeply(_: RecursionError) -> Response:
+    """The JSON parser's: a body within its limit of size can have thousands of brackets."""
+    return _failure(400, "the body must be JSON")
 
 
 def _api_error(error: HTTPError) -> Response:

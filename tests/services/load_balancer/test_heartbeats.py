@@ -131,7 +131,6 @@ def run(story: Callable[[Lab], Coroutine[Any, Any, None]], **settings: Any) -> N
         (answering(b"HTTP/1.0 200 OK\r\n\r\nfine"), Evidence.ANSWERED),
         (answering(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"), Evidence.MISSED),
         (answering(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Evidence.MISSED),
-        (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), Evidence.MISSED),
         (answering(b"SSH-2.0-OpenSSH_9.2\r\n"), Evidence.MISSED),
         (hanging, Evidence.MISSED),
         (closing_at_once, Evidence.REFUSED),
@@ -144,7 +143,6 @@ def run(story: Callable[[Lab], Coroutine[Any, Any, None]], **settings: Any) -> N
         "HTTP-1.0",
         "500",
         "503",
-        "cut",
         "SSH",
         "hanging",
         "closing",
@@ -175,7 +173,7 @@ def test_nobody_listens(free_port: Callable[[], int]) -> None:
 
 
 def test_nobody_accepts() -> None:
-    """An address that does not even open the connection has nobody behind it: refused."""
+    """An address that opens no connection is silent like a frozen one, found out sooner."""
 
     async def story(lab: Lab) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -183,7 +181,7 @@ def test_nobody_accepts() -> None:
             with socket.create_connection(address):  # the only place in its queue
                 lab.start(address)
                 await lab.until(lambda: lab.learnt)
-        assert lab.learnt[0][1] is Evidence.REFUSED
+        assert lab.learnt[0][1] is Evidence.MISSED
 
     run(story)
 
@@ -206,7 +204,7 @@ def test_our_own_shortage_is_no_evidence(number: int, monkeypatch: pytest.Monkey
         async with server(answering(OK)) as address:
             member = lab.start(address)
             await lab.until(lambda: member.health.state is State.ALIVE)
-            monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fail)
+            monkeypatch.setattr("asyncio.open_connection", fail)
             await asyncio.wait_for(enough.wait(), 10)
         assert {evidence for _, evidence in lab.learnt} == {Evidence.ANSWERED}
         assert member.health.state is State.ALIVE
