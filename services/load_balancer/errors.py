@@ -6,10 +6,16 @@ become these in three places: `ring_errors` here, `provisioner_client`, and `adm
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ring
+
+# errno of what we are short of ourselves, descriptors or memory: says nothing about a peer.
+OWN_SHORTAGE = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
 
 
 class LoadBalancerError(Exception):

@@ -8,12 +8,12 @@ of 0.25 s and a timeout of 1 s, two misses in a row take 1.25 s and not 2.25 s.
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from load_balancer.errors import OWN_SHORTAGE
 from load_balancer.health import Evidence, State
 from load_balancer.membership import Member, Membership
 from load_balancer.routing import Replica, RoutingTable
@@ -25,8 +25,6 @@ STARTING_INTERVAL_S = 0.05  # a replica that starts is waited for by somebody
 # Added to every timeout. When our own loop has stood still, a timer runs out before what came
 # meanwhile is looked at; in this time it is.
 GRACE_S = 0.05
-# Our own shortage says nothing about the replica.
-OWN_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])")
 
 
@@ -103,7 +101,7 @@ class Heartbeats:
         except TimeoutError:
             return Evidence.MISSED
         except OSError as error:
-            return None if error.errno in OWN_ERRORS else Evidence.REFUSED
+            return None if error.errno in OWN_SHORTAGE else Evidence.REFUSED
         except ValueError:
             return Evidence.MISSED  # a line without end
         if not answer:

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 
 from load_balancer.health import State
 from load_balancer.membership import Membership
+from load_balancer.proxy.pool import LATENCY_BUCKETS_S
 from load_balancer.proxy.server import Server
-from load_balancer.proxy.upstream import LATENCY_BUCKETS_S
 
 
 class Metrics(Collector):

@@ -22,8 +22,9 @@ from load_balancer.routing import Replica
 from ring import key_of
 
 if TYPE_CHECKING:
+    from load_balancer.proxy.pool import Pool
     from load_balancer.proxy.protocol import ClientConnection
-    from load_balancer.proxy.upstream import Pool, UpstreamConnection
+    from load_balancer.proxy.upstream import UpstreamConnection
 
 MAX_REPLAYED_BYTES = 16 * 1024  # of a request body, kept for a second try; HAProxy's buffer
 MAX_WAITING_BYTES = 64 * 1024  # of a request body, before its connection is there

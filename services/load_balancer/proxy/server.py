@@ -10,8 +10,8 @@ from pathlib import Path
 from load_balancer.health import Evidence
 from load_balancer.membership import Member
 from load_balancer.proxy import wire
+from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
-from load_balancer.proxy.upstream import Pool, Stats
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 

@@ -7,7 +7,7 @@ from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Thresholds
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
-from load_balancer.proxy.upstream import Stats
+from load_balancer.proxy.pool import Stats
 from prometheus_client.parser import text_string_to_metric_families
 
 from ring import PRESETS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from load_balancer.health import Evidence
-from load_balancer.proxy.upstream import LATENCY_BUCKETS_S, QUEUE_TIMEOUT_S, Stats
+from load_balancer.proxy.pool import LATENCY_BUCKETS_S, QUEUE_TIMEOUT_S, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable

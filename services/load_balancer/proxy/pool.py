@@ -1,0 +1,223 @@
+"""The connections to one replica: which are free, who waits for one, and what they have counted."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from load_balancer.errors import OWN_SHORTAGE
+from load_balancer.health import Evidence
+from load_balancer.proxy.exchange import Loss
+from load_balancer.proxy.upstream import UpstreamConnection
+from load_balancer.routing import Replica
+
+if TYPE_CHECKING:
+    from load_balancer.proxy.exchange import Exchange
+
+# Upper bounds of the latency histogram, seconds: Prometheus's default buckets, and one below.
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+QUEUE_TIMEOUT_S = 5.0  # for a place among the connections of a replica
+
+
+class Stats:
+    """Counts of one replica, over all its lives; plain numbers, for they are on every request's
+    way, and only read when somebody asks for `/metrics`."""
+
+    __slots__ = ("answers", "latency_counts", "latency_sum_s", "losses", "retries")
+
+    def __init__(self) -> None:
+        self.answers = [0] * 6  # by the first digit of the status
+        self.latency_counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.latency_sum_s = 0.0
+        self.losses = 0
+        self.retries = 0
+
+    def answered(self, status: int, latency_s: float) -> None:
+        # What is no status at all counts as a server's error: RFC 9110 §15.
+        self.answers[status // 100 if status < 600 else 5] += 1
+        self.latency_counts[bisect_left(LATENCY_BUCKETS_S, latency_s)] += 1
+        self.latency_sum_s += latency_s
+
+
+class Pool:
+    """The connections to one replica (or, with a path, to the admin API)."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        replica: Replica | None,
+        path: Path | None = None,
+        stats: Stats,
+        size: int,
+        connect_timeout_s: float,
+        response_timeout_s: float,
+        idle_s: float,
+        on_evidence: Callable[[Replica, Evidence | None], None],
+    ) -> None:
+        self.loop = loop
+        self.replica = replica
+        self.path = path
+        self.name = replica.hostname if replica else "the admin API"
+        self.stats = stats
+        self.response_timeout_s = response_timeout_s
+        self._size = size
+        self._connect_timeout_s = connect_timeout_s
+        self._idle_s = idle_s
+        self._on_evidence = on_evidence
+        self.now = loop.time()  # as of the last sweep; exact enough for deadlines
+        self._idle: list[UpstreamConnection] = []
+        self._all: set[UpstreamConnection] = set()
+        self._connecting: dict[asyncio.Task[None], Exchange] = {}
+        self._queue: deque[Exchange] = deque()
+        self._drained: asyncio.Future[None] | None = None
+        self._is_cut = False
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges that have a connection, get one, or wait for one."""
+        return len(self._all) - len(self._idle) + len(self._connecting) + len(self._queue)
+
+    # Connections for exchanges
+
+    def acquire(self, exchange: Exchange) -> None:
+        """Calls `exchange.send_to` with a connection, now or later, or `exchange.lost`."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable:
+                connection.carry(exchange)
+                return
+        if len(self._all) + len(self._connecting) >= self._size:
+            self._queue.append(exchange)
+            return
+        task = self.loop.create_task(self._connect(exchange))
+        self._connecting[task] = exchange
+
+    def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
+        """The connection's exchange is over."""
+        if not reusable or self._drained is not None:
+            self._all.discard(connection)
+            connection.close()
+        else:
+            connection.deadline = self.now + self._idle_s
+            self._idle.append(connection)
+        self._next()
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """The connection is gone."""
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._next()
+
+    def closed_while_idle(self, connection: UpstreamConnection) -> None:
+        """By us, when it had idled for long; by the replica, which may then have crashed."""
+        closed_by_peer = connection in self._idle
+        self.forget(connection)
+        if closed_by_peer and self.replica is not None:
+            self._on_evidence(self.replica, None)
+
+    def lost(self, exchange: Exchange, loss: Loss) -> None:
+        self.stats.losses += 1
+        if self.replica is not None and loss in (Loss.REFUSED, Loss.RESET):
+            self._on_evidence(self.replica, Evidence.REFUSED)
+        exchange.lost(self, loss)
+
+    async def _connect(self, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                connection = await self._open()
+        except (OSError, TimeoutError) as error:
+            shortage = getattr(error, "errno", None) in OWN_SHORTAGE
+            self._connecting_done()
+            self.lost(exchange, Loss.EXHAUSTED if shortage else Loss.REFUSED)
+            self._next()
+            return
+        self._connecting_done()
+        self._all.add(connection)
+        if exchange.done:  # its client left meanwhile
+            self.release(connection, reusable=True)
+        else:
+            connection.carry(exchange)
+
+    async def _open(self) -> UpstreamConnection:
+        if self.replica is None:
+            _, connection = await self.loop.create_unix_connection(
+                lambda: UpstreamConnection(self), str(self.path)
+            )
+        else:
+            host, port = self.replica.address
+            _, connection = await self.loop.create_connection(
+                lambda: UpstreamConnection(self), host, port
+            )
+        return connection
+
+    def _connecting_done(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connecting.pop(task, None)
+
+    def _next(self) -> None:
+        """A connection is free, or there is room for one: who waits gets it."""
+        if self._is_cut:
+            return
+        while self._queue and self._queue[0].done:
+            self._queue.popleft()
+        if self._queue and (self._idle or len(self._all) + len(self._connecting) < self._size):
+            self.acquire(self._queue.popleft())
+        if self._drained is not None and not self._drained.done() and not self.in_flight:
+            self._drained.set_result(None)
+
+    # The replica's end, and the clock
+
+    def give_up_connecting(self) -> None:
+        """Who waits for a connection waits no longer; it fails over."""
+        while self._connecting:
+            task, exchange = self._connecting.popitem()
+            task.cancel()
+            self.lost(exchange, Loss.REFUSED)
+        while self._queue:
+            self.lost(self._queue.popleft(), Loss.REFUSED)
+        self._next()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Returns when nothing is in flight; cuts what still is after `timeout_s`."""
+        self._drained = self.loop.create_future()
+        for connection in list(self._idle):
+            self.forget(connection)
+            connection.close()
+        self._next()
+        try:
+            await asyncio.wait_for(self._drained, timeout_s)
+        except TimeoutError:
+            self.cut()
+
+    def cut(self) -> None:
+        """All connections end now, and no more are made; exchanges fail over if they may."""
+        self._is_cut = True
+        self.give_up_connecting()
+        for connection in list(self._all):
+            if connection.exchange is not None:
+                connection.lose(Loss.RESET)
+            else:
+                self.forget(connection)
+                connection.close()
+
+    def sweep(self, now: float) -> None:
+        """Ends what has been silent or idle for too long; called a few times a second."""
+        self.now = now
+        for connection in list(self._all):
+            if connection.deadline > now:
+                continue
+            if connection.exchange is None:
+                self.forget(connection)
+                connection.close()
+            else:
+                connection.lose(Loss.TIMED_OUT)
+        while self._queue and perf_counter() > self._queue[0].started_at + QUEUE_TIMEOUT_S:
+            self._queue.popleft().lost(self, Loss.EXHAUSTED)
