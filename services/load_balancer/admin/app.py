@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from apiflask import APIFlask, HTTPError
 from flask import Response, jsonify, request
@@ -41,13 +41,13 @@ def create_app(its_context: Context) -> APIFlask:
 def _guard() -> None:
     """Only a person at this machine, or one who has the token, may call."""
     settings = context().settings
-    host = urlsplit(f"//{request.host}").hostname or ""
+    host = _split(f"//{request.host}").hostname or ""
     accepted = LOOPBACK_NAMES | {settings.bind_address[0], *settings.allowed_hosts}
     if host not in accepted:
         # A page whose name was rebound to 127.0.0.1 reaches us with its own name in Host.
         raise Forbidden(f"Host must be one of {', '.join(sorted(accepted))}, got {host!r}")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _split(origin).netloc != request.host:
         raise Forbidden(f"Origin must be this server's, got {origin!r}")
     if settings.admin_token and not hmac.compare_digest(
         _given_token().encode(), settings.admin_token.encode()
@@ -61,6 +61,14 @@ def _guard() -> None:
         raise UnsupportedMediaType(
             f"Content-Type must be application/json, got {request.content_type!r}"
         )
+
+
+def _split(url: str) -> SplitResult:
+    """Its parts; all empty if it is none, for what cannot be read cannot be trusted either."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _given_token() -> str:

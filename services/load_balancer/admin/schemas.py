@@ -33,6 +33,18 @@ def _name(value: object) -> object:
     return value
 
 
+def _integer(value: object) -> object:
+    if value is not None and type(value) is not int:
+        raise PydanticCustomError("integer", "must be an integer, got {got}", _got(value))
+    return value
+
+
+def _text(value: object) -> object:
+    if value is not None and not isinstance(value, str):
+        raise PydanticCustomError("text", "must be a string, got {got}", _got(value))
+    return value
+
+
 def _got(value: object) -> dict[str, str]:
     shown = repr(value)
     return {"got": shown if len(shown) <= 80 else f"{shown[:77]}..."}
@@ -41,6 +53,8 @@ def _got(value: object) -> dict[str, str]:
 Count = Annotated[int, BeforeValidator(_count)]
 Name = Annotated[str, BeforeValidator(_name)]
 Names = Annotated[list[str], BeforeValidator(_names)]
+Integer = Annotated[int | None, BeforeValidator(_integer)]
+Text = Annotated[str | None, BeforeValidator(_text)]
 
 
 class _Input(BaseModel):
@@ -79,12 +93,12 @@ class Hostname(_Input):
 class RingChange(_Input):
     """Begins with `preset`, or with the present ring, and changes what else is given."""
 
-    preset: str | None = Field(None, examples=["assignment"])
-    slots: int | None = Field(None, description="M")
-    virtual_nodes: int | None = Field(None, description="K, per replica")
-    key_hash: str | None = Field(None, description="H, of a request id")
-    virtual_node_hash: str | None = Field(None, description="Φ, of a virtual node")
-    probing: str | None = None
+    preset: Text = Field(None, examples=["assignment"])
+    slots: Integer = Field(None, description="M")
+    virtual_nodes: Integer = Field(None, description="K, per replica")
+    key_hash: Text = Field(None, description="H, of a request id")
+    virtual_node_hash: Text = Field(None, description="Φ, of a virtual node")
+    probing: Text = None
 
 
 class RouteQuery(BaseModel):

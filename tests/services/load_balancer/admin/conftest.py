@@ -84,7 +84,7 @@ class Lab:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
         self.loop = loop
-        self.settings = Settings(**settings)
+        self.settings = Settings(**({"preset": "assignment"} | settings))
         self.provisioner = Provisioner()
         self.events = EventLog()
         self.membership = Membership(self.settings.ring_config, Thresholds(1, 1), self.events)
@@ -105,7 +105,7 @@ class Lab:
             Metrics(server, self.membership),
             loop,
         )
-        self.client: FlaskClient = create_app(self.context).test_client()
+        self.client: FlaskClient = create_app(self.context).test_client(use_cookies=False)
 
     async def begin(self) -> None:
         await self.controller.begin()

@@ -1,0 +1,148 @@
+"""The ring over HTTP: looked at, changed live, and asked for its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask.testing import FlaskClient
+from load_balancer.health import Evidence
+
+from ring import PRESETS, key_of
+
+if TYPE_CHECKING:
+    from .conftest import Lab
+
+Failure = Callable[[Any], str]
+
+NAMES = ["Server1", "Server2", "Server3"]
+
+
+def ring(client: FlaskClient) -> dict[str, Any]:
+    return client.get("/ring").json["message"]
+
+
+def test_get(make_lab: Callable[..., Lab]) -> None:
+    """Configuration and capacity; id, state and slots of each replica."""
+    lab = make_lab(preset="default")
+    message = ring(lab.client)
+    replicas = message.pop("replicas")
+    assert message == {
+        "algorithm": "slots",
+        "preset": "default",
+        "slots": 65_536,
+        "virtual_nodes": 160,
+        "key_hash": "splitmix64",
+        "virtual_node_hash": "sha256",
+        "probing": "linear",
+        "capacity": 409,
+    }
+    assert list(replicas) == NAMES
+    assert [replicas[name]["server_id"] for name in NAMES] == [1, 2, 3]
+    assert replicas["Server2"]["slots"] == list(lab.membership.ring.slots_of("Server2"))
+    assert replicas["Server2"]["state"] == "alive"
+    lab.learn("Server2", Evidence.REFUSED)
+    assert ring(lab.client)["replicas"]["Server2"]["state"] == "suspect"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets(lab: Lab, preset: str) -> None:
+    """By name; the answer is the new ring, and the replicas are the same."""
+    response = lab.client.put("/ring", json={"preset": preset})
+    assert response.status_code == 200
+    assert response.json["message"] == ring(lab.client)
+    assert response.json["message"]["preset"] == preset
+    assert lab.membership.ring.config == PRESETS[preset]
+    assert lab.client.get("/rep").json["message"]["replicas"] == NAMES
+
+
+def test_one_field_at_a_time(lab: Lab) -> None:
+    """What is not named stays as it is; a ring without a name has none."""
+    lab.client.put("/ring", json={"preset": "assignment"})
+    message = lab.client.put("/ring", json={"virtual_nodes": 5}).json["message"]
+    assert (message["preset"], message["slots"], message["virtual_nodes"]) == (None, 512, 5)
+    message = lab.client.put("/ring", json={"key_hash": "sha256"}).json["message"]
+    assert (message["key_hash"], message["virtual_nodes"]) == ("sha256", 5)
+    body = {"preset": "assignment", "probing": "quadratic"}
+    message = lab.client.put("/ring", json=body).json["message"]
+    assert (message["probing"], message["virtual_nodes"]) == ("quadratic", 9)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({}, 400, "accepted are: preset, slots, virtual_nodes, key_hash"),
+        ({"preset": None}, 400, "nothing to change"),
+        ({"preset": "best"}, 400, "assignment, seed-library, seed-deployed, default, got 'best'"),
+        ({"preset": 1}, 400, "preset: must be a string, got 1"),
+        ({"slots": 0}, 400, "slots must be an integer in 1..1048576, got 0"),
+        ({"slots": 2**20 + 1}, 400, "got 1048577"),
+        ({"slots": "512"}, 400, "slots: must be an integer, got '512'"),
+        ({"slots": True}, 400, "slots: must be an integer, got True"),
+        ({"slots": 512.0}, 400, "slots: must be an integer, got 512.0"),
+        ({"virtual_nodes": 513}, 400, "virtual_nodes must be an integer in 1..512, got 513"),
+        ({"probing": ["linear"]}, 400, "probing: must be a string, got ['linear']"),
+        ({"key_hash": "md5"}, 400, "key_hash must be one of identity, assignment"),
+        ({"virtual_node_hash": "md5"}, 400, "virtual_node_hash must be one of"),
+        ({"probing": "cubic"}, 400, "probing must be one of linear, quadratic, got 'cubic'"),
+        ({"K": 5}, 400, "accepted are preset, slots, virtual_nodes"),
+        ({"slots": 20}, 409, "at most 2 nodes"),
+    ],
+)
+def test_bad_rings(
+    lab: Lab, failure: Failure, body: dict[str, object], status: int, named: str
+) -> None:
+    """The value is named, with what is accepted; the ring stays."""
+    before = ring(lab.client)
+    response = lab.client.put("/ring", json=body)
+    assert response.status_code == status
+    assert named in failure(response)
+    assert ring(lab.client) == before
+
+
+@pytest.mark.parametrize("request_id", ["132574", "0", "-7", "cart-17", "ä b", "1e3"])
+def test_route(lab: Lab, request_id: str) -> None:
+    """One decision, step by step, as the ring itself explains it; and where it really goes."""
+    response = lab.client.get("/route", query_string={"id": request_id})
+    message = response.json["message"]
+    explanation = lab.membership.ring.explain(key_of(request_id))
+    assert response.status_code == 200
+    assert message == {
+        "id": request_id,
+        "key": explanation.key,
+        "hash": explanation.hash,
+        "slot": explanation.slot,
+        "probes": explanation.probes,
+        "taken_slot": explanation.taken_slot,
+        "owner": explanation.node,
+        "replica": explanation.node,
+        "failover_order": list(explanation.preference_list),
+    }
+
+
+def test_route_around_the_dead(lab: Lab) -> None:
+    """The slot has its owner; the request goes to the next who serves."""
+    order = lab.membership.ring.preference_list(7)
+    lab.learn(order[0], Evidence.REFUSED)
+    message = lab.client.get("/route?id=7").json["message"]
+    assert (message["owner"], message["replica"]) == (order[0], order[1])
+    assert message["failover_order"] == list(order[1:])
+
+
+def test_route_of_nothing(lab: Lab, failure: Failure) -> None:
+    """An id is needed, and a replica."""
+    response = lab.client.get("/route")
+    assert (response.status_code, failure(response)) == (400, "id: Field required")
+    lab.client.put("/rep", json={"hostnames": []})
+    response = lab.client.get("/route?id=7")
+    assert response.status_code == 409
+    assert "no replicas" in failure(response)
+
+
+def test_servers_that_are_not_ours(make_lab: Callable[..., Lab]) -> None:
+    """The ring is ours all the same."""
+    client = make_lab(replica=("A=127.0.0.1:1", "B=127.0.0.1:2")).client
+    assert client.put("/ring", json={"preset": "assignment"}).status_code == 200
+    assert list(ring(client)["replicas"]) == ["A", "B"]
+    assert client.get("/route?id=1").json["message"]["replica"] in ("A", "B")
