@@ -105,7 +105,7 @@ class Lab:
             Metrics(server, self.membership),
             loop,
         )
-        self.client: FlaskClient = create_app(self.context).test_client(use_cookies=False)
+        self.client: FlaskClient = create_app(self.context).test_client()
 
     async def begin(self) -> None:
         await self.controller.begin()
