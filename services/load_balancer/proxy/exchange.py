@@ -243,7 +243,6 @@ class Exchange:
     ) -> tuple[bytes, bool]:
         """The answer's head for the client, and whether its body goes out chunked. `length` is
         the body's in bytes, None if it is not known yet."""
-        self.answer_started = True
         chunked = length is None and wire.has_body(self.method, status)
         if chunked and self.http10:
             chunked, self.close = False, True  # then the end of the connection ends the body

@@ -41,6 +41,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._missing = False  # 404, which the contract turns into an error of ours
         self._complete = False
         self._surplus = False
+        # Its head waits for its body's first bytes: till they go on, another replica may answer.
+        self._is_held = False
 
     # What the pool and the exchange ask
 
@@ -96,12 +98,13 @@ class UpstreamConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._surplus = True  # behind a whole answer; else the answer itself is broken
             if not self._complete:
-                self._flush(exchange)
                 self.lose(Loss.MALFORMED)
                 return
-        self._flush(exchange)
         if self._complete:
+            self._flush(exchange)
             self._end(exchange)
+        elif not self._is_held:
+            self._flush(exchange)
 
     def eof_received(self) -> None:
         if self._until_close and self.exchange is not None:
@@ -155,6 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._missing:
             first, self._chunked = exchange.answer_head(status, head.lines, length)
             self._out.append(first)
+            self._is_held = True
         if not body:
             self._complete = True
             # llhttp does not know what was asked: after HEAD it would wait for a body.
@@ -165,6 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._surplus = True
         elif not self._missing:
             self._out.append(wire.chunk(data) if self._chunked else data)
+            self._is_held = False
 
     def on_message_complete(self) -> None:
         if self._status and not self._complete:
@@ -183,6 +188,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _flush(self, exchange: Exchange) -> None:
         if self._out:
+            exchange.answer_started = self._status != 0  # else it is an interim answer
             exchange.client.write(b"".join(self._out))
             self._out.clear()
 
@@ -201,7 +207,7 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.client.gate.open(PEER_SLOW)
         self.exchange = exchange.upstream = None
         self._status = 0
-        self._complete = self._until_close = self._missing = self._chunked = False
+        self._complete = self._until_close = self._missing = self._chunked = self._is_held = False
         self.resume()
         self.pool.stats.answered(status, perf_counter() - exchange.started_at)
         self.pool.release(self, reusable=reusable)

@@ -147,12 +147,24 @@ def test_unsafe_requests_are_never_sent_twice(
 
 
 def test_half_an_answer_is_sent_again(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:
-    """As long as its head is not whole, the client has seen nothing of it."""
-    client.send(request(b"GET"))
-    lab.upstream(order[0]).send(OK[:20])
+    """As long as nothing of its body is there, the client has seen nothing of it."""
+    for half in (OK[:20], OK[:-2]):
+        client.send(request(b"GET"))
+        lab.upstream(order[0]).send(half)
+        assert client.received == b""
+        lab.upstream(order[0]).reset()
+        lab.upstream(order[1]).send(OK.replace(b"hi", b"ok"))
+        assert client.statuses == [200]
+        assert client.take().endswith(b"ok")
+
+
+def test_half_an_answer_to_a_post(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:
+    """It is not sent again; the client gets an error that it can read."""
+    client.send(request(b"POST", b"hello"))
+    lab.upstream(order[0]).send(OK[:-2])
     lab.upstream(order[0]).reset()
-    lab.upstream(order[1]).send(OK)
-    assert client.statuses == [200]
+    assert client.statuses == [502]
+    assert list(lab.connections) == [order[0]]
 
 
 def test_interim_answers_do_not_bind(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:

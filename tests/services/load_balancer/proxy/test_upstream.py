@@ -196,12 +196,12 @@ def test_silence_in_the_midst_of_an_answer(lab: Lab, client: Peer) -> None:
 
 
 def test_a_broken_chunk_cuts(lab: Lab, client: Peer, feed: Feeding) -> None:
-    """Also an answer that breaks its framing is cut, not completed."""
+    """An answer that breaks its framing is cut, not completed; or not begun, if it came at once."""
     feed.answer(
         ask(lab, client),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhiXX",
     )
-    assert client.was_cut
+    assert client.was_cut or client.statuses == [502]
     assert not client.received.endswith(b"0\r\n\r\n")
 
 
