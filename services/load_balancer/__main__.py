@@ -58,10 +58,10 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     )
     admin = AdminServer(create_app(context), admin_socket)
     try:
-        await controller.begin()
-        await server.listen()
-        logger.info("serving on http://%s", settings.bind)
-        await stop.wait()
+        if await _begun(controller, stop):
+            await server.listen()
+            logger.info("serving on http://%s", settings.bind)
+            await stop.wait()
     finally:
         logger.info("stopping")
         events.close()
@@ -71,6 +71,21 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
         await heartbeats.close()
         if provisioner is not None:
             await provisioner.close()
+
+
+async def _begun(controller: Controller, stop: asyncio.Event) -> bool:
+    """Whether the controller has begun before it was time to stop: it may have to wait for the
+    provisioner for long."""
+    beginning = asyncio.ensure_future(controller.begin())
+    stopping = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait([beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if beginning in done:
+        stopping.cancel()
+        await beginning  # raises what it raised
+        return True
+    beginning.cancel()
+    await asyncio.wait([beginning])
+    return False
 
 
 def main() -> None:

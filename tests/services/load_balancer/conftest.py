@@ -19,7 +19,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Callable[[Callable[[], object]], None]:
     """Wait until a condition holds; what it raises of OSError counts as not yet."""
 
@@ -35,7 +35,7 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """A loopback port that nobody listens on."""
 
