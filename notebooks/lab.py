@@ -19,6 +19,7 @@ import atexit
 import math
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -211,10 +212,10 @@ class Lab:
     def _replace(self, hostnames: Sequence[str]) -> None:
         """These replicas, with the ids that `server_ids` gives them, whatever was there."""
         present = self.set_ring(HOME_PRESET)["replicas"]  # a ring with room for both
-        ids = {hostname: replica["server_id"] for hostname, replica in present.items()}
+        numbers = server_ids(hostnames).items()
         # Who holds another id than its own leaves first, and so does a stranger.
         self.set_replicas(
-            [name for name, at in server_ids(hostnames).items() if ids.get(name) == at]
+            [name for name, own in numbers if name in present and present[name]["server_id"] == own]
         )
         self.set_replicas(hostnames)
 
@@ -235,7 +236,7 @@ class Lab:
             answer = self._session.request(
                 method, self.url + path, timeout=ADMIN_TIMEOUT_S, **options
             )
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             raise LabDown(
                 f"the lab does not answer at {self.url}. Start it with `make up` in the project's"
                 " folder (a minute; the first time some more), then run this cell again. A lab at"
@@ -417,13 +418,13 @@ def servers(replicas: int | Sequence[str]) -> list[str]:
 
 def server_ids(hostnames: Iterable[str]) -> dict[str, int]:
     """As the lab gives them: K for a name ServerK while free, else the smallest free from 1."""
-    ids: dict[str, int] = {}
+    given: dict[str, int] = {}
     for hostname in hostnames:
-        free = (number for number in count(1) if number not in ids.values())
-        number = hostname.removeprefix("Server")
-        is_own = hostname.startswith("Server") and number.isdecimal() and number[0] != "0"
-        ids[hostname] = int(number) if is_own and int(number) not in ids.values() else next(free)
-    return ids
+        free = (number for number in count(1) if number not in given.values())
+        own = re.fullmatch("Server([1-9][0-9]*)", hostname)
+        wanted = int(own[1]) if own else 0
+        given[hostname] = wanted if wanted and wanted not in given.values() else next(free)
+    return given
 
 
 def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
@@ -438,9 +439,9 @@ def build_ring(
 ) -> SlotRing:
     """The ring as the lab builds it with `PUT /ring`: members in the order of their ids."""
     ring = SlotRing(config(preset, **fields))
-    ids = server_ids(servers(replicas))
-    for hostname in sorted(ids, key=ids.__getitem__):
-        ring.add(hostname, ids[hostname])
+    numbers = server_ids(servers(replicas))
+    for hostname in sorted(numbers, key=numbers.__getitem__):
+        ring.add(hostname, numbers[hostname])
     return ring
 
 
@@ -587,7 +588,7 @@ def timeline(
 
 # Okabe and Ito's palette, told apart with every kind of colour vision; black is for marks.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "ringlab",  # else ids in the file differ from run to run
     "font.size": 11,
     "axes.titlesize": 13,
