@@ -204,8 +204,6 @@ class Exchange:
             self.client.abort()  # RFC 9112 §8: a cut answer must be seen as cut
             self.done = True
             return
-        if loss is Loss.REFUSED:
-            self._sent = False
         successor = self._successor() if pool.replica is not None else None
         if successor is not None:
             pool.stats.retries += 1

@@ -176,9 +176,14 @@ def test_interim_answers_do_not_bind(client: Peer, lab: Lab, order: tuple[str, .
     assert client.statuses == [103, 200]
 
 
-def test_a_large_body_is_not_kept(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("first_bytes", [100, MAX_REPLAYED_BYTES + 1000])
+def test_a_large_body_is_not_kept(
+    client: Peer, lab: Lab, order: tuple[str, ...], first_bytes: int
+) -> None:
     """A safe request whose body is beyond what we keep cannot be repeated: 502."""
-    client.send(request(b"GET", b"a" * (MAX_REPLAYED_BYTES + 1)))
+    whole = request(b"GET", b"a" * (MAX_REPLAYED_BYTES + 1))
+    client.send(whole[:first_bytes])
+    client.send(whole[first_bytes:])
     lab.upstream(order[0]).reset()
     assert client.statuses == [502]
     assert list(lab.connections) == [order[0]]
