@@ -21,7 +21,7 @@ INSTALL = "no Chromium: `apt-get install chromium`, or `python -m playwright ins
 expect.set_options(timeout=WITHIN_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def process_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Its provisioner and load balancer on a free port; the playbooks have tests of their own."""
     folder = tmp_path_factory.mktemp("lab")
@@ -60,7 +60,7 @@ def lab(process_lab: Lab) -> Lab:
     return process_lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(playwright))
