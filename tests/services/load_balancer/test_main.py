@@ -195,6 +195,15 @@ def test_a_half_closed_client_is_answered(balancer: Process, replica: Replica) -
         assert to_the_end(client).endswith(b"\r\n\r\nhello")
 
 
+def test_a_refused_request_ends_the_connection(balancer: Process) -> None:
+    """With its answer, though the client goes on sending for a while."""
+    with balancer.connect() as client:
+        client.sendall(b"nonsense\r\n\r\n" + b"a" * 1_000_000)
+        answer = to_the_end(client)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.endswith(b'"status": "failure"}\n')
+
+
 def test_a_slow_reader_gets_everything(balancer: Process, replica: Replica) -> None:
     """Byte for byte, and what it has not read waits at the replica, not in our memory."""
     body = random.Random(1729).randbytes(32 * 2**20)

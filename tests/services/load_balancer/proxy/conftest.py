@@ -221,6 +221,12 @@ class Lab:
         """The newest connection to a replica."""
         return self.connections[hostname][-1]
 
+    def ask(self, client: Peer, request: bytes) -> Peer:
+        """Sends the request, and returns the connection by which it reached a replica."""
+        client.send(request)
+        (asked,) = (peer for peers in self.connections.values() for peer in peers if peer.take())
+        return asked
+
     def order(self, request_id: bytes) -> tuple[str, ...]:
         """Hostnames in failover order, as the ring itself says."""
         return self.ring.preference_list(key_of(request_id))
@@ -289,7 +295,7 @@ def make_lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Lab]]:
 
     def make(**settings: Any) -> Lab:
         lab = Lab(**settings)
-        for module in ("exchange", "upstream"):
+        for module in ("exchange", "pool", "upstream"):
             monkeypatch.setattr(f"load_balancer.proxy.{module}.perf_counter", lab.loop.time)
         labs.append(lab)
         return lab
