@@ -91,6 +91,7 @@ def test_down_and_up_keep_the_placement(variables: dict[str, Any]) -> None:
     url = f"http://127.0.0.1:{variables['lab_port']}/ring"
     before = requests.get(url, timeout=10).json()
     play("playbooks/down.yml", **variables)
+    assert changed("site.yml", "--check", **variables) > 0
     play("site.yml", **variables)
     assert (
         before["message"]["replicas"] == requests.get(url, timeout=10).json()["message"]["replicas"]
