@@ -38,6 +38,19 @@ def other_process(variables: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]
     process.wait()
 
 
+def remove_others(engine: docker.DockerClient, name: str) -> None:
+    """Remove what bears another lab's label: this run's, and what a broken run left."""
+    label = {"label": f"ringlab.lab={name}"}
+    for container in engine.containers.list(all=True, filters=label):
+        container.remove(force=True)
+    for volume in engine.volumes.list(filters=label):
+        volume.remove()
+    for network in engine.networks.list(filters=label):
+        network.remove()
+    for image in engine.images.list(filters=label):
+        engine.images.remove(image.id, force=True)
+
+
 @pytest.fixture
 def other_things(variables: dict[str, Any]) -> Iterator[list[Any]]:
     """A container, an image, a network and a volume of another lab, where there is an engine."""
@@ -48,13 +61,15 @@ def other_things(variables: dict[str, Any]) -> Iterator[list[Any]]:
     name = f"{variables['lab_name']}-other"
     labels = {"ringlab.lab": name}
     recipe = BytesIO(f'FROM scratch\nLABEL ringlab.lab={name}\nCMD ["/none"]\n'.encode())
-    image, _ = engine.images.build(fileobj=recipe, tag=f"{name}/replica:test", rm=True)
-    network = engine.networks.create(name, labels=labels)
-    volume = engine.volumes.create(name, labels=labels)
-    container = engine.containers.create(image, name=name, labels=labels)
-    yield [container, image, network, volume]
-    container.remove()
-    volume.remove()
-    network.remove()
-    engine.images.remove(image.id)
-    engine.close()
+    remove_others(engine, name)
+    try:
+        image, _ = engine.images.build(fileobj=recipe, tag=f"{name}/replica:test", rm=True)
+        yield [
+            engine.containers.create(image, name=name, labels=labels),
+            image,
+            engine.networks.create(name, labels=labels),
+            engine.volumes.create(name, labels=labels),
+        ]
+    finally:
+        remove_others(engine, name)
+        engine.close()
