@@ -706,6 +706,32 @@ def plot_peak_to_mean(predicted: pd.DataFrame, measured: pd.DataFrame, title: st
         axes.legend(title="H, Φ", loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3)
 
 
+def plot_lines(
+    predicted: pd.DataFrame,
+    measured: pd.DataFrame,
+    title: str,
+    *,
+    xscale: str = "linear",
+    **labels: Any,
+) -> None:
+    """A line per column over the index, measured where there is a column of its name.
+
+    labels: what `Axes.set` takes, as xlabel, ylabel and ylim.
+    """
+    with _drawing() as axes:
+        axes.set_xscale(xscale)
+        for column, colour, marker, dashes in zip(
+            predicted, _PALETTE, "osD^vP*X", ("-", "--", ":", "-.") * 2, strict=False
+        ):
+            own = measured[column] if column in measured else pd.Series(dtype=float)
+            look = {"color": colour, "marker": marker, "linestyle": dashes, "label": column}
+            _line(axes, predicted[column], own, **look)
+        axes.set_xticks(predicted.index, [f"{x:g}" for x in predicted.index])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set(title=f"{title}\n(hollow: predicted, filled: measured)", **labels)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3)
+
+
 def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str) -> None:
     """A crash: its marks, requests per replica in each quarter of a second, and each latency."""
     hostnames = sorted(answers["replica"].dropna().unique(), key=_in_number_order)

@@ -242,6 +242,7 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.plot_counts(predicted, pd.Series({"Server1": 4}), "counts") is None
     assert lab.plot_scaling(scaling, scaling, "scaling") is None
     assert lab.plot_peak_to_mean(peaks, peaks, "peaks") is None
+    assert lab.plot_lines(scaling, scaling[["spread"]], "lines", xscale="log", xlabel="N") is None
     assert lab.plot_timeline(answers, marks, "timeline") is None
     assert lab.draw_ring(lab.build_ring(3), key=7, title="ring") is None
 
@@ -249,7 +250,7 @@ def draw_all(answers: pd.DataFrame) -> None:
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 5 == len(shown)
+    assert 6 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 
@@ -257,7 +258,7 @@ def test_figures_are_the_same_for_the_same_data(answers: pd.DataFrame, shown: li
     """To the byte, so that stored ones change only with what they show; no date, no random id."""
     draw_all(answers)
     draw_all(answers)
-    assert shown[:5] == shown[5:]
+    assert shown[:6] == shown[6:]
 
 
 def test_a_server_has_one_colour_and_neighbours_differ() -> None:

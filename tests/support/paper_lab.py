@@ -78,7 +78,9 @@ class PaperLab(lab.Lab):
                 return _answer(self.log[options["params"]["since"] :])
             case "GET", "/route":
                 way = asdict(self.placed.explain(int(options["params"]["id"])))
-                return _answer({"message": way | {"replica": way["node"]}})
+                order = way["preference_list"]
+                names = {"replica": order[0], "failover_order": list(order)}
+                return _answer({"message": way | names})
             case "GET", "/home":
                 node = self.placed.lookup(int(options["headers"]["X-Request-ID"]))
                 return _answer({"message": f"Hello from Server: {node}"}, **{"X-Replica": node})
@@ -97,10 +99,7 @@ class PaperLab(lab.Lab):
         for hostname in hostnames:
             taken = {self.placed.node_id(node) for node in self.placed.nodes}
             own = int(hostname.removeprefix("Server")) if hostname.startswith("Server") else 1
-            try:
-                self.placed.add(hostname, own if own not in taken else max(taken) + 1)
-            except RingFull as error:
-                raise lab.LabError(str(error)) from error
+            _place(self.placed, hostname, own if own not in taken else max(taken) + 1)
 
     def _remove(self, hostnames: Any) -> None:
         for hostname in hostnames:
@@ -109,11 +108,20 @@ class PaperLab(lab.Lab):
     def _configure(self, preset: str | None = None, **fields: Any) -> None:
         base = lab.config(preset) if preset else self.placed.config
         members = {node: self.placed.node_id(node) for node in self.placed.nodes}
-        self.placed = SlotRing(
+        placed = SlotRing(
             replace(base, **{THEIRS.get(name, name): fields[name] for name in fields})
         )
         for hostname in sorted(members, key=members.__getitem__):
-            self.placed.add(hostname, members[hostname])
+            _place(placed, hostname, members[hostname])
+        self.placed = placed
+
+
+def _place(ring: SlotRing, hostname: str, server_id: int) -> None:
+    """A ring without room refuses it, and is what it was."""
+    try:
+        ring.add(hostname, server_id)
+    except RingFull as error:
+        raise lab.LabError(str(error)) from error
 
 
 def _frame(rows: list[tuple[Any, ...]], *, started_at: float) -> pd.DataFrame:
