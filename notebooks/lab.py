@@ -175,6 +175,15 @@ class Lab:
         """
         return Load(self.url, partial(_by_the_clock, request_ids, rate_hz))
 
+    def ask(
+        self, method: str, path: str, body: Any = None, *, request_id: int | str | None = None
+    ) -> requests.Response:
+        """Any call, with its answer as it comes: a refusal is returned, and not raised.
+
+        body: sent as JSON. request_id: sent as X-Request-ID."""
+        headers = {} if request_id is None else {"X-Request-ID": str(request_id)}
+        return self._request(method, path, json=body, headers=headers)
+
     # There and back
 
     @contextmanager
@@ -232,8 +241,14 @@ class Lab:
         return dict(self._call(method, path, **options).json()["message"])
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
+        answer = self._request(method, path, **options)
+        if not answer.ok:
+            raise LabError(_words(answer))
+        return answer
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            answer = self._session.request(
+            return self._session.request(
                 method, self.url + path, timeout=ADMIN_TIMEOUT_S, **options
             )
         except (requests.ConnectionError, requests.Timeout):
@@ -243,9 +258,6 @@ class Lab:
                 " another address is named by the environment variable RINGLAB_URL, its admin"
                 " token, if it wants one, by RINGLAB_ADMIN_TOKEN."
             ) from None
-        if not answer.ok:
-            raise LabError(_words(answer))
-        return answer
 
 
 def connect() -> Lab:
@@ -863,8 +875,98 @@ def _way(ring: SlotRing, key: int, live: Collection[str]) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str, weight: str = "normal") -> str:
+def _text(
+    x: float, y: float, text: str, anchor: str, weight: str = "normal", fill: str = "black"
+) -> str:
     return (
-        f'<text x="{x}" y="{y}" fill="black" text-anchor="{anchor}" font-weight="{weight}" '
+        f'<text x="{x}" y="{y}" fill="{fill}" text-anchor="{anchor}" font-weight="{weight}" '
         f'dominant-baseline="middle">{escape(text)}</text>'
     )
+
+
+# A request's way as a picture
+
+
+def way_svg(way: Mapping[str, Any]) -> str:
+    """An SVG of a request's way through the lab, with the numbers of `Lab.route`'s answer.
+
+    Solid: the request (1 to 4), its answer (5), and the admin calls, which come to the same port.
+    Dotted: what the control plane does by itself.
+    """
+    order = [f"{place}. {name}" for place, name in enumerate(way["failover_order"], 1)]
+    rows = {name: 70 + 56 * row for row, name in enumerate(sorted(way["failover_order"]))}
+    table_end = 106 + 18 * len(order)
+    base = max(226, table_end + 40, 46 + max(rows.values()))  # of the control plane
+    at, blue, grey = rows[way["replica"]], _PALETTE[0], "#555555"
+    # The request turns outside its answer, so that the two do not cross.
+    there, back = (731, 745) if at < 106 else (745, 731)
+    parts = [
+        f'<rect x="206" y="14" width="510" height="{base + 50}" rx="8" fill="#F4F4F4"/>',
+        _text(222, 34, "load balancer", "start", weight="bold"),
+        _text(316, 34, "one port for traffic and admin calls", "start"),
+        _box(10, 66, 140, 84, grey, "client", "GET /home", "X-Request-ID:", str(way["id"])),
+        _box(222, 66, 164, 62, blue, "key", str(way["key"])),
+        _box(424, 66, 80, 62, blue, "slot", str(way["slot"])),
+        _box(542, 66, 158, table_end - 66, blue, f"routing table[{way['slot']}]", *order),
+        _box(222, base - 26, 282, 62, grey, "control plane", "members, health, ring, events"),
+        *(
+            _box(776, y - 21, 92, 42, _colour(name), name, width=4 if y == at else 1.6)
+            for name, y in rows.items()
+        ),
+        _arrow((150, 97), (222, 97)),
+        _arrow((386, 97), (424, 97)),
+        _arrow((504, 97), (542, 97)),
+        _arrow((700, 97), (there, 97), (there, at - 7), (776, at - 7)),
+        _arrow((776, at + 7), (back, at + 7), (back, 114), (716, 114)),
+        _arrow((206, 137), (150, 137)),
+        _text(80, 164, f"X-Replica: {way['replica']}", "middle"),
+        _arrow((80, 176), (80, base + 6), (222, base + 6)),
+        _text(88, base - 6, "/rep, /add, /route …", "start"),
+        _arrow((504, base - 8), (621, base - 8), (621, table_end), dotted=True),
+        _text(562, base - 18, "publishes", "middle"),
+        _arrow((504, base + 22), (884, base + 22), dotted=True, head=False),
+        _text(610, base + 10, "heartbeats, every 0.25 s", "middle"),
+        *(_arrow((884, base + 22), (884, y), (868, y), dotted=True) for y in rows.values()),
+    ]
+    stops = [(180, 97), (405, 97), (523, 97), (there, (97 + at - 7) / 2), (178, 137)]
+    for step, (x, y) in enumerate(stops, 1):
+        parts.append(f'<circle cx="{x}" cy="{y}" r="9" fill="black"/>')
+        parts.append(_text(x, y, str(step), "middle", fill="white"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 {base + 78}" width="900" '
+        'font-family="sans-serif" font-size="12" fill="none" role="img">'
+        "<title>A request's way</title>"
+        f'<rect width="900" height="{base + 78}" fill="white"/>{"".join(parts)}</svg>'
+    )
+
+
+def draw_way(way: Mapping[str, Any]) -> None:
+    """Shows `way_svg`."""
+    display(SVG(way_svg(way)))
+
+
+def _box(
+    x: float, y: float, w: float, h: float, colour: str, *lines: str, width: float = 1.6
+) -> str:
+    """A box with centred lines of text, the first one bold."""
+    top = y + h / 2 - 9 * (len(lines) - 1)
+    return (
+        f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="6" fill="white" stroke="{colour}" '
+        f'stroke-width="{width}"/>'
+    ) + "".join(
+        _text(x + w / 2, top + 18 * row, line, "middle", weight="normal" if row else "bold")
+        for row, line in enumerate(lines)
+    )
+
+
+def _arrow(*points: tuple[float, float], dotted: bool = False, head: bool = True) -> str:
+    """A line through the points, its head at the last of them."""
+    path = "L".join(f"{x} {y}" for x, y in points)
+    look = ' stroke-dasharray="2 4"' if dotted else ""
+    line = f'<path d="M{path}" stroke="black" stroke-width="1.6"{look}/>'
+    if not head:
+        return line
+    (from_x, from_y), (x, y) = points[-2:]
+    angle = math.degrees(math.atan2(y - from_y, x - from_x))
+    turn = f"translate({x} {y}) rotate({angle:g})"
+    return line + f'<path d="M0 0L-9 -4.5L-9 4.5Z" fill="black" transform="{turn}"/>'

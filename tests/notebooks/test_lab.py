@@ -245,12 +245,14 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.plot_lines(scaling, scaling[["spread"]], "lines", xscale="log", xlabel="N") is None
     assert lab.plot_timeline(answers, marks, "timeline") is None
     assert lab.draw_ring(lab.build_ring(3), key=7, title="ring") is None
+    way = {"id": "<7>", "key": 7, "slot": 3, "replica": "B", "failover_order": ["B", "A"]}
+    assert lab.draw_way(way) is None
 
 
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 6 == len(shown)
+    assert 7 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 
@@ -258,7 +260,8 @@ def test_figures_are_the_same_for_the_same_data(answers: pd.DataFrame, shown: li
     """To the byte, so that stored ones change only with what they show; no date, no random id."""
     draw_all(answers)
     draw_all(answers)
-    assert shown[:6] == shown[6:]
+    half = len(shown) // 2
+    assert shown[:half] == shown[half:]
 
 
 def test_a_server_has_one_colour_and_neighbours_differ() -> None:

@@ -116,6 +116,17 @@ def test_a_refusal_has_the_labs_words(scripted: lab.Lab) -> None:
         scripted.replicas()
 
 
+def test_asking_returns_a_refusal_as_it_is(scripted: lab.Lab) -> None:
+    """Status and body are there to be looked at."""
+    answer = scripted.ask("GET", "/rep")
+    assert (400, "failure") == (answer.status_code, answer.json()["status"])
+
+
+def test_asking_sends_the_request_id(scripted: lab.Lab) -> None:
+    """With an id the answer is that of its replica."""
+    assert "Server2" == scripted.ask("GET", "/home", request_id=22).headers["X-Replica"]
+
+
 def test_a_lab_that_is_down_says_how_to_start_it() -> None:
     """One paragraph with the command, in a notebook without a traceback."""
     with pytest.raises(lab.LabDown, match="make up") as caught:

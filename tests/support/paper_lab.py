@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -12,79 +12,117 @@ from typing import Any
 import lab
 import pandas as pd
 
-from ring import RingFull, SlotRing
+from ring import RingError, SlotRing, key_of
 
 THEIRS = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
 # What becomes of a replica, and how many seconds after the fault.
 FATES = {
-    "/crash": {"suspect": 0.01, "dead": 0.02, "replaced": 0.5},
-    "/pause": {"dead": 1.3, "replaced": 1.8},
+    "/crash": {"suspect": 0.01, "dead": 0.02, "alive": 0.4, "replaced": 0.5},
+    "/pause": {"dead": 1.3, "alive": 1.7, "replaced": 1.8},
 }
 
 
 class PaperLab(lab.Lab):
-    """The admin API as the helper calls it, and traffic of which nothing is lost: worked out."""
+    """The admin API as the helper calls it, and traffic of which no GET is lost: worked out."""
 
     def __init__(self) -> None:
         super().__init__("http://paper")
         self.placed = lab.build_ring(3)
+        self.rings = [self.placed]  # those of the present stream
+        self.down: str | None = None  # crashed or paused, and not yet replaced
         self.log: list[dict[str, Any]] = []
 
     # Traffic
 
     def send(self, request_ids: Sequence[int], **_: object) -> pd.DataFrame:
-        rows = [(key, self.placed.lookup(key), 200, 0.005, 0.0) for key in request_ids]
+        """A server that is down when it begins has been replaced when it ends."""
+        rows = [(key, self._serving(key), 200, 0.005, 0.0) for key in request_ids]
+        self.down = None
         return _frame(rows, started_at=time.time())
 
     @contextmanager
     def stream(self, request_ids: Sequence[int], *, rate_hz: float) -> Iterator[SimpleNamespace]:
-        """A fault within the block comes 2 s after its beginning."""
+        """A fault within the block comes 2 s after its beginning, changes of the members at equal
+        distances."""
         stream = SimpleNamespace(answers=None)
-        started_at = time.time() - 2
+        fault_s = 0.0 if self.down else 2.0
+        started_at, self.rings = time.time() - fault_s, [self.placed]
         yield stream
-        times = {event["kind"]: event["time"] - started_at for event in self.log[-3:]}
+        times = {event["kind"]: event["time"] - started_at for event in self.log[-4:]}
         rows = []
         for index, key in enumerate(request_ids):
             sent = index / rate_hz
-            first, second, _ = self.placed.preference_list(key)
-            if first == self.log[-1]["hostname"] and 2 < sent < times["replaced"]:
+            ring = self.rings[index * len(self.rings) // len(request_ids)]
+            first, second, *_ = ring.preference_list(key)
+            if first == self.down and fault_s <= sent < times["replaced"]:
                 rows.append((key, second, 200, max(0.005, times["dead"] - sent), sent))
             else:
                 rows.append((key, first, 200, 0.005, sent))
+        self.down = None
         stream.answers = _frame(rows, started_at=started_at)
+
+    def _serving(self, key: int) -> str:
+        return next(node for node in self.placed.preference_list(key) if node != self.down)
 
     # The admin API
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
-        body, now = options.get("json", {}), time.time()
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            return self._answered(method, path, **options)
+        except RingError as error:
+            return _refusal(409, str(error))
+
+    def _answered(self, method: str, path: str, **options: Any) -> Any:
+        body = options.get("json") or {}
         named = body.get("hostnames", [])
+        if "n" in body and body["n"] < max(1, len(named)):
+            return _refusal(400, "n is too small")
         match method, path:
             case "PUT", "/rep":
+                self.down = None
                 self._remove(set(self.placed.nodes) - set(named))
-                self._add(name for name in named if name not in self.placed.nodes)
+                self._add([name for name in named if name not in self.placed.nodes])
             case "POST", "/add":
-                self._add(named)
+                self._add([*named, *(f"S{number:06}" for number in range(body["n"] - len(named)))])
             case "DELETE", "/rm":
                 self._remove(named)
             case "PUT", "/ring":
                 self._configure(**body)
             case "POST", "/resume":
-                raise lab.LabError("it is running")
+                return _refusal(409, "it is running")
+            case "POST", "/home":
+                asked = self.placed.lookup(key_of(options["headers"]["X-Request-ID"]))
+                if asked == self.down:
+                    message = f"{asked} closed the connection without an answer"
+                    return _refusal(502, message, **{"X-Replica": asked})
+                return _refusal(405, "the method is not allowed")
             case "POST", _:
+                self.down = body["hostname"]
                 for kind, after_s in FATES[path].items():
-                    event = {"kind": kind, "time": now + after_s, **body}
-                    self.log.append({"id": len(self.log) + 1, **event})
+                    self._record(kind, after_s, **body)
             case "GET", "/events":
                 return _answer(self.log[options["params"]["since"] :])
             case "GET", "/route":
-                way = asdict(self.placed.explain(int(options["params"]["id"])))
+                asked_id = options["params"]["id"]
+                way = asdict(self.placed.explain(key_of(asked_id)))
                 order = way["preference_list"]
-                names = {"replica": order[0], "failover_order": list(order)}
+                names = {"id": asked_id, "replica": order[0], "failover_order": list(order)}
                 return _answer({"message": way | names})
             case "GET", "/home":
-                node = self.placed.lookup(int(options["headers"]["X-Request-ID"]))
-                return _answer({"message": f"Hello from Server: {node}"}, **{"X-Replica": node})
+                request_id = options["headers"].get("X-Request-ID", "123456")
+                node = self._serving(key_of(request_id))
+                headers = {"X-Replica": node, "X-Request-ID": request_id, "Via": "1.1 ringlab"}
+                return _answer({"message": f"Hello from Server: {node}"}, **headers)
+            case "GET", "/rep":
+                replicas = {"N": len(self.placed.nodes), "replicas": list(self.placed.nodes)}
+                return _answer({"message": replicas, "status": "successful"})
+            case "GET", other if other != "/ring":
+                return _refusal(400, f"{other!r} endpoint does not exist in server replicas")
         return _answer({"message": self._described()})
+
+    def _record(self, kind: str, after_s: float = 0.0, **details: Any) -> None:
+        event = {"id": len(self.log) + 1, "kind": kind, "time": time.time() + after_s}
+        self.log.append(event | details)
 
     def _described(self) -> dict[str, Any]:
         return {
@@ -95,33 +133,40 @@ class PaperLab(lab.Lab):
             },
         }
 
-    def _add(self, hostnames: Any) -> None:
+    def _add(self, hostnames: Sequence[str]) -> None:
+        """All or none."""
+        ring = self.placed.copy()
         for hostname in hostnames:
-            taken = {self.placed.node_id(node) for node in self.placed.nodes}
-            own = int(hostname.removeprefix("Server")) if hostname.startswith("Server") else 1
-            _place(self.placed, hostname, own if own not in taken else max(taken) + 1)
+            taken = {ring.node_id(node) for node in ring.nodes}
+            own = int(hostname[6:]) if hostname.startswith("Server") else 1
+            ring.add(hostname, own if own not in taken else max(taken) + 1)
+        self._take_over(ring)
+        for hostname in hostnames:
+            self._record("alive", hostname=hostname)
+        for hostname in hostnames:
+            self._record("joined", hostname=hostname)
 
-    def _remove(self, hostnames: Any) -> None:
+    def _remove(self, hostnames: Collection[str]) -> None:
+        ring = self.placed.copy()
         for hostname in hostnames:
-            self.placed.remove(hostname)
+            ring.remove(hostname)
+        self._take_over(ring)
+        for hostname in hostnames:
+            self._record("draining", hostname=hostname)
+            self._record("drained", hostname=hostname)
 
     def _configure(self, preset: str | None = None, **fields: Any) -> None:
         base = lab.config(preset) if preset else self.placed.config
         members = {node: self.placed.node_id(node) for node in self.placed.nodes}
-        placed = SlotRing(
-            replace(base, **{THEIRS.get(name, name): fields[name] for name in fields})
-        )
+        ring = SlotRing(replace(base, **{THEIRS.get(name, name): fields[name] for name in fields}))
         for hostname in sorted(members, key=members.__getitem__):
-            _place(placed, hostname, members[hostname])
-        self.placed = placed
+            ring.add(hostname, members[hostname])
+        self._take_over(ring)
+        self._record("ring")
 
-
-def _place(ring: SlotRing, hostname: str, server_id: int) -> None:
-    """A ring without room refuses it, and is what it was."""
-    try:
-        ring.add(hostname, server_id)
-    except RingFull as error:
-        raise lab.LabError(str(error)) from error
+    def _take_over(self, ring: SlotRing) -> None:
+        self.placed = ring
+        self.rings.append(ring)
 
 
 def _frame(rows: list[tuple[Any, ...]], *, started_at: float) -> pd.DataFrame:
@@ -131,5 +176,11 @@ def _frame(rows: list[tuple[Any, ...]], *, started_at: float) -> pd.DataFrame:
     return answers
 
 
-def _answer(content: Any, **headers: str) -> SimpleNamespace:
-    return SimpleNamespace(json=lambda: content, headers=headers)
+def _answer(content: Any, status: int = 200, **headers: str) -> SimpleNamespace:
+    return SimpleNamespace(
+        ok=status < 400, status_code=status, json=lambda: content, headers=headers
+    )
+
+
+def _refusal(status: int, message: str, **headers: str) -> SimpleNamespace:
+    return _answer({"message": f"<Error> {message}", "status": "failure"}, status, **headers)
