@@ -9,6 +9,9 @@ Pure: no I/O, no clock, no randomness. Nothing here locks: a ring has one owner,
 copies (`owners`, `snapshot`).
 """
 
+from ring.algorithms import Ring, config_from, make_ring, restore_ring
+from ring.circle import Explanation
+from ring.config import PROBINGS, AnyConfig, RingConfig, TableConfig
 from ring.errors import (
     EmptyRing,
     InvalidConfig,
@@ -20,14 +23,16 @@ from ring.errors import (
 )
 from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES, key_of
 from ring.placement import Placement
-from ring.presets import PRESETS, PROBINGS, RingConfig
-from ring.slots import Explanation, SlotRing
+from ring.presets import PRESETS
+from ring.slots import SlotRing
+from ring.table import TableRing
 
 __all__ = [
     "KEY_HASHES",
     "PRESETS",
     "PROBINGS",
     "VIRTUAL_NODE_HASHES",
+    "AnyConfig",
     "EmptyRing",
     "Explanation",
     "InvalidConfig",
@@ -35,9 +40,15 @@ __all__ = [
     "NodeExists",
     "NodeUnknown",
     "Placement",
+    "Ring",
     "RingConfig",
     "RingError",
     "RingFull",
     "SlotRing",
+    "TableConfig",
+    "TableRing",
+    "config_from",
     "key_of",
+    "make_ring",
+    "restore_ring",
 ]

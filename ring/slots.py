@@ -1,87 +1,30 @@
 """The assignment's ring: M slots in a circle, K of them taken by each node.
 
 Virtual node j of a node takes slot Φ(node_id, node, j) mod M or, when that is taken, the first free
-slot of its probe sequence. A key belongs to the node of the nearest taken slot clockwise (upwards,
-M - 1 is followed by 0) of H(key) mod M, that slot included.
+slot of its probe sequence.
 
 Placement remembers history: who came first keeps the slot that both wanted, and a node stays where
 probing put it when the reason for probing leaves. So removing a node moves only its keys, and two
 rings of the same nodes can differ. That is why there is a snapshot.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
-
-from ring.errors import EmptyRing, InvalidSnapshot, NodeExists, NodeUnknown, RingFull
-from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
-from ring.placement import Placement
-from ring.presets import RingConfig
-
-_FREE, _TAKEN = 0, 1
-_NOBODY = -1
+from ring.circle import FREE, TAKEN, Circle, first_clockwise
+from ring.config import RingConfig
+from ring.errors import InvalidSnapshot, RingFull
+from ring.hashes import VIRTUAL_NODE_HASHES
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Every step from a key to its node.
+class SlotRing(Circle[RingConfig]):
+    """A circle whose nodes take K slots each, by hashing and probing.
 
-    hash: H(key), before mod M. slot: hash mod M. probes: slots passed clockwise, in range(M).
-    taken_slot: where that ends, (slot + probes) mod M. node: whose slot it is.
-    preference_list: all nodes in failover order, `node` first.
-    """
-
-    key: int
-    hash: int
-    slot: int
-    probes: int
-    taken_slot: int
-    node: str
-    preference_list: tuple[str, ...]
-
-
-class SlotRing(Placement):
-    """A ring of config.num_slots slots. Deterministic: same calls, same order, same placement.
-
-    Not locked: one owner changes it, and hands out what `owners` and `snapshot` return.
+    Ids need not differ: Φ may give two nodes the same slots, and probing parts them.
     """
 
     def __init__(self, config: RingConfig) -> None:
-        self.config = config
-        self._key_hash = KEY_HASHES[config.key_hash]
+        super().__init__(config)
         self._virtual_node_hash = VIRTUAL_NODE_HASHES[config.virtual_node_hash]
 
-        # The placement: node -> (node_id, slots in j order), in order of insertion.
-        self._placed: dict[str, tuple[int, tuple[int, ...]]] = {}
-
-        # The same placement seen from the slots, length M each. Bytes, because bytearray.find
-        # passes a gap of thousands of slots in the time of a few steps of a Python loop.
-        self._nodes: tuple[str, ...] = ()
-        self._taken = bytearray(config.num_slots)
-        self._node_at = np.full(config.num_slots, _NOBODY, dtype=np.int32)  # index into nodes
-
-    def __repr__(self) -> str:
-        return f"<SlotRing of {len(self._nodes)} nodes, at most {self.config.capacity}>"
-
-    # Nodes
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes, in order of insertion."""
-        return self._nodes
-
-    def add(self, node: str, node_id: int) -> tuple[int, ...]:
-        """Place a node and return the slots of its K virtual nodes, in j order. O(M).
-
-        NodeExists if the name is on the ring; RingFull if some virtual node finds no free slot.
-        Then nothing has changed. Ids need not differ: Φ may give two nodes the same slots, and
-        probing parts them.
-        """
-        if node in self._placed:
-            raise NodeExists(f"node {node!r} is on the ring already, a new name is wanted")
+    def _slots_for(self, node: str, node_id: int) -> tuple[int, ...]:
         taken = self._taken.copy()
         slots = []
         for j in range(self.config.num_virtual_nodes):
@@ -89,132 +32,15 @@ class SlotRing(Placement):
             free_slot = self._probe(taken, slot)
             if free_slot < 0:
                 raise RingFull(self._full_message(node, j))
-            taken[free_slot] = _TAKEN
+            taken[free_slot] = TAKEN
             slots.append(free_slot)
-        return self._place(node, node_id, tuple(slots))
+        return tuple(slots)
 
-    def remove(self, node: str) -> None:
-        """Free the slots of a node; all others stay where they are. O(M). NodeUnknown."""
-        slots = self.slots_of(node)
-        index = self._nodes.index(node)
-        del self._placed[node]
-        self._nodes = tuple(self._placed)
-        for slot in slots:
-            self._taken[slot] = _FREE
-        self._node_at[self._node_at == index] = _NOBODY
-        self._node_at[self._node_at > index] -= 1
-
-    def node_id(self, node: str) -> int:
-        """The id the node was added with. NodeUnknown."""
-        return self._entry(node)[0]
-
-    def slots_of(self, node: str) -> tuple[int, ...]:
-        """Slots of the node's virtual nodes, length K, in j order. NodeUnknown."""
-        return self._entry(node)[1]
-
-    # Keys
-
-    def key_slot(self, key: int) -> int:
-        """H(key) mod M, in range(num_slots)."""
-        return self._key_hash(key) % self.config.num_slots
-
-    def lookup(self, key: int) -> str:
-        """Node of the taken slot nearest clockwise of the key's, that slot included. EmptyRing."""
-        return self._nodes[self._node_at.item(self._taken_slot(self.key_slot(key)))]
-
-    def preference_list(self, key: int, count: int | None = None) -> tuple[str, ...]:
-        """The first `count` distinct nodes clockwise, all of them if None; begins with lookup(key).
-
-        Shorter than count when the ring has fewer nodes. EmptyRing; ValueError if count < 1.
-        """
-        if count is not None and count < 1:
-            raise ValueError(f"count must be >= 1 or None, got {count}")
-        first = self._taken_slot(self.key_slot(key))
-        wanted = len(self._nodes) if count is None else min(count, len(self._nodes))
-        indices: dict[int, None] = {}  # a set that keeps its order
-        for slot in self._clockwise(first):
-            indices[self._node_at.item(slot)] = None
-            if len(indices) == wanted:
-                break
-        return tuple(self._nodes[index] for index in indices)
-
-    def explain(self, key: int) -> Explanation:
-        """The decision of lookup(key), step by step. EmptyRing."""
-        slot = self.key_slot(key)
-        taken_slot = self._taken_slot(slot)
-        preference_list = self.preference_list(key)
-        return Explanation(
-            key=key,
-            hash=self._key_hash(key),
-            slot=slot,
-            probes=(taken_slot - slot) % self.config.num_slots,
-            taken_slot=taken_slot,
-            node=preference_list[0],
-            preference_list=preference_list,
-        )
-
-    def owners(self, live: Collection[str] | None = None) -> npt.NDArray[np.int32]:
-        """Index into `nodes` of the owner of every slot if only the `live` nodes serve (None: all).
-
-        A new array of length M; -1 everywhere if none of them is on the ring. The node of a key is
-        nodes[owners[key_slot(key)]]. Names that are not on the ring change nothing. O(M), numpy.
-        """
-        wanted = frozenset(self._nodes if live is None else live)
-        # One entry more than nodes, so that _NOBODY, which is the index -1, reads False.
-        is_live = np.array([node in wanted for node in self._nodes] + [False])
-        serves = is_live[self._node_at]
-        if not serves.any():
-            return np.full(self.config.num_slots, _NOBODY, dtype=np.int32)
-        # As many serving slots lie before a slot as before the one that serves it; behind the last
-        # of them that number is one too many, and wraps to the first.
-        rank = np.cumsum(serves, dtype=np.int32) - serves
-        owners: npt.NDArray[np.int32] = self._node_at[serves].take(rank, mode="wrap")
-        return owners
-
-    # History
-
-    def copy(self) -> "SlotRing":
-        """A ring of its own with the same placement and history. O(M)."""
-        twin = copy(self)
-        twin._placed = self._placed.copy()
-        twin._taken = self._taken.copy()
-        twin._node_at = self._node_at.copy()
-        return twin
-
-    def snapshot(self) -> dict[str, tuple[int, tuple[int, ...]]]:
-        """Node -> (node_id, slots in j order), in order of insertion. Keep the config beside it."""
-        return dict(self._placed)
-
-    @classmethod
-    def restore(
-        cls, config: RingConfig, snapshot: Mapping[str, tuple[int, Sequence[int]]]
-    ) -> "SlotRing":
-        """The ring that made the snapshot, its history included; lists do for tuples, as from JSON.
-
-        InvalidSnapshot names the node whose entry no ring of this config can hold. Slots are not
-        compared with Φ: where a virtual node ended depends on nodes that may have left.
-        """
-        ring = cls(config)
-        for node, entry in snapshot.items():
-            ring._place(node, *ring._checked(node, entry))
-        return ring
-
-    # Inside
-
-    def _entry(self, node: str) -> tuple[int, tuple[int, ...]]:
-        try:
-            return self._placed[node]
-        except KeyError:
-            known = ", ".join(self._nodes) or "none"
-            raise NodeUnknown(f"node {node!r} is not on the ring; there are: {known}") from None
-
-    def _place(self, node: str, node_id: int, slots: tuple[int, ...]) -> tuple[int, ...]:
-        self._node_at[list(slots)] = len(self._nodes)
-        for slot in slots:
-            self._taken[slot] = _TAKEN
-        self._placed[node] = (node_id, slots)
-        self._nodes = (*self._nodes, node)
-        return slots
+    def _check_slots(self, node: str, slots: tuple[int, ...]) -> None:
+        # Not compared with Φ: where a virtual node ended depends on nodes that may have left.
+        wanted = self.config.num_virtual_nodes
+        if len(slots) != wanted:
+            raise InvalidSnapshot(f"{node!r} must have {wanted} slots, got {len(slots)}")
 
     def _probe(self, taken: bytearray, slot: int) -> int:
         """First free slot of the probe sequence that begins at slot, or -1.
@@ -226,27 +52,12 @@ class SlotRing(Placement):
         no new slot for any M.
         """
         if self.config.probing == "linear":
-            return _first_clockwise(taken, _FREE, slot)
+            return first_clockwise(taken, FREE, slot)
         for step in range(1, self.config.num_slots + 1):
-            if taken[slot] == _FREE:
+            if taken[slot] == FREE:
                 return slot
             slot = (slot + step) % self.config.num_slots
         return -1
-
-    def _taken_slot(self, slot: int) -> int:
-        """Nearest taken slot clockwise, that slot included."""
-        taken_slot = _first_clockwise(self._taken, _TAKEN, slot)
-        if taken_slot < 0:
-            raise EmptyRing("no node is on the ring, a lookup needs at least one")
-        return taken_slot
-
-    def _clockwise(self, start: int) -> Iterator[int]:
-        """All taken slots, once around the ring from start."""
-        for begin, end in ((start, self.config.num_slots), (0, start)):
-            slot = self._taken.find(_TAKEN, begin, end)
-            while slot >= 0:
-                yield slot
-                slot = self._taken.find(_TAKEN, slot + 1, end)
 
     def _full_message(self, node: str, j: int) -> str:
         config = self.config
@@ -255,34 +66,3 @@ class SlotRing(Placement):
             f"at most {config.capacity} nodes ({config.num_slots} slots, "
             f"{config.num_virtual_nodes} virtual nodes each, {config.probing} probing)"
         )
-
-    def _checked(self, node: str, entry: tuple[int, Sequence[int]]) -> tuple[int, tuple[int, ...]]:
-        """The entry of a snapshot, if this ring can take it; InvalidSnapshot if not."""
-        num_slots, num_virtual_nodes = self.config.num_slots, self.config.num_virtual_nodes
-        try:
-            node_id, listed = entry
-            slots = tuple(listed)
-        except (TypeError, ValueError):
-            raise InvalidSnapshot(f"{node!r} must have (node_id, slots), got {entry!r}") from None
-        if type(node_id) is not int:
-            raise InvalidSnapshot(f"node_id of {node!r} must be an integer, got {node_id!r}")
-        if len(slots) != num_virtual_nodes:
-            raise InvalidSnapshot(f"{node!r} must have {num_virtual_nodes} slots, got {len(slots)}")
-        seen: set[int] = set()
-        for slot in slots:
-            if type(slot) is not int or not 0 <= slot < num_slots:
-                raise InvalidSnapshot(
-                    f"slots of {node!r} must be integers in 0..{num_slots - 1}, got {slot!r}"
-                )
-            if self._taken[slot] or slot in seen:
-                raise InvalidSnapshot(
-                    f"slots of {node!r} must be free and differ, got {slot}, which is taken"
-                )
-            seen.add(slot)
-        return node_id, slots
-
-
-def _first_clockwise(taken: bytearray, mark: int, slot: int) -> int:
-    """First slot that bears the mark, from slot on around the ring, or -1."""
-    found = taken.find(mark, slot)
-    return found if found >= 0 else taken.find(mark, 0, slot)

@@ -26,7 +26,7 @@ from load_balancer.provisioner_client import Provisioned, ProvisionerClient
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 from load_balancer.state_file import SavedState, StateFile
-from ring import RingConfig
+from ring import AnyConfig
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class Controller:
             await self._save()
         await asyncio.gather(*leaving)
 
-    async def configure(self, config: RingConfig) -> None:
+    async def configure(self, config: AnyConfig) -> None:
         """Switches the ring; requests in flight end where they are, new ones follow the new one."""
         async with self._command:
             self._membership.configure(config)
@@ -275,7 +275,10 @@ class Controller:
         await asyncio.sleep(self._delay_before_healing(member))
         dead = member.hostname
         if self._settings.replacement_name == "random":
-            self._membership.rename(member, *self._random_names(1))
+            try:
+                self._membership.rename(member, *self._random_names(1))
+            except Conflict as error:  # the ring is a table, and knows no other names
+                logger.info("%s keeps its name: %s", dead, error)
             await self._save()
         backoff_s = BACKOFF_FIRST_S
         while True:

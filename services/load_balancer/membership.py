@@ -18,7 +18,7 @@ from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Health, State, Thresholds
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import HOSTNAME, Address
-from ring import RingConfig, SlotRing
+from ring import AnyConfig, Ring, make_ring
 
 _NUMBERED = re.compile(r"Server([1-9][0-9]{0,8})")
 
@@ -50,8 +50,8 @@ class Observer(Protocol):
 
 
 class Membership:
-    def __init__(self, config: RingConfig, thresholds: Thresholds, events: EventLog) -> None:
-        self.ring = SlotRing(config)
+    def __init__(self, config: AnyConfig, thresholds: Thresholds, events: EventLog) -> None:
+        self.ring = make_ring(config)
         self.members: dict[str, Member] = {}
         self.observers: list[Observer] = []
         self._thresholds = thresholds
@@ -80,13 +80,10 @@ class Membership:
                 f"hostname {hostname!r} is no replica; there are: {known}"
             ) from None
 
-    def joined_ring(self) -> SlotRing:
+    def joined_ring(self) -> Ring:
         """The ring without the members that are still joining, nodes in the order of `listed`:
         what a restart must find."""
-        snapshot = self.ring.snapshot()
-        return SlotRing.restore(
-            self.ring.config, {hostname: snapshot[hostname] for hostname in self.joined}
-        )
+        return self.ring.only(self.joined)
 
     # Changes
 
@@ -150,18 +147,18 @@ class Membership:
         self.members[hostname] = member
         self._publish()
 
-    def configure(self, config: RingConfig) -> None:
+    def configure(self, config: AnyConfig) -> None:
         """Builds the ring anew, members in the order of their ids, so that its slots depend on
         nothing but configuration and members. Conflict if they do not fit; nothing changed."""
-        ring = SlotRing(config)
+        ring = make_ring(config)
         with ring_errors():
             for member in sorted(self.members.values(), key=lambda member: member.server_id):
                 ring.add(member.hostname, member.server_id)
         self.ring = ring
         self._publish()
-        self._events.record("ring", **{name: getattr(config, name) for name in _RING_EVENT_FIELDS})
+        self._events.record("ring", **config.summary())
 
-    def restore(self, ring: SlotRing) -> None:
+    def restore(self, ring: Ring) -> None:
         """Takes over a ring that was saved; its members have joined and wait for `start`."""
         self.ring = ring
         self.members = {
@@ -229,9 +226,6 @@ class Membership:
             observer.table_published(self.table)
 
     _now: Callable[[], float] = staticmethod(lambda: asyncio.get_running_loop().time())
-
-
-_RING_EVENT_FIELDS = ("num_slots", "num_virtual_nodes", "key_hash", "virtual_node_hash", "probing")
 
 
 def check_hostname(hostname: str) -> None:

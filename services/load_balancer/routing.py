@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from load_balancer.settings import Address
-from ring import KEY_HASHES, SlotRing
+from ring import KEY_HASHES, Ring
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,7 +29,7 @@ class RoutingTable:
 
     __slots__ = ("_key_hash", "_num_slots", "_owners", "_ring", "replicas", "version")
 
-    def __init__(self, ring: SlotRing, replicas: Mapping[str, Replica], version: int) -> None:
+    def __init__(self, ring: Ring, replicas: Mapping[str, Replica], version: int) -> None:
         self.version = version
         self.replicas = dict(replicas)
         self._ring = ring

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from load_balancer.errors import InvalidState
-from ring import RingConfig, RingError, SlotRing
+from ring import AnyConfig, Ring, RingError, config_from, restore_ring
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class SavedState:
-    ring: SlotRing
-    configured: RingConfig
+    ring: Ring
+    configured: AnyConfig
 
 
 def to_json(state: SavedState) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def from_json(data: Any) -> SavedState:
             hostname: (replica["server_id"], tuple(replica["slots"]))
             for hostname, replica in data["replicas"].items()
         }
-        ring = SlotRing.restore(RingConfig(**data["ring"]), snapshot)
-        return SavedState(ring, RingConfig(**data["configured"]))
+        ring = restore_ring(config_from(data["ring"]), snapshot)
+        return SavedState(ring, config_from(data["configured"]))
     except (KeyError, TypeError, AttributeError, RingError) as error:
         raise InvalidState(f"not a state: {error!r}") from error
 

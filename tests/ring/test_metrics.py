@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from ring import metrics
-from ring.presets import RingConfig
+from ring.config import RingConfig
 from ring.slots import SlotRing
 
 

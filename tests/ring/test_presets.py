@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from ring.config import RingConfig
 from ring.errors import InvalidConfig, RingError
 from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
-from ring.presets import PRESETS, RingConfig
+from ring.presets import PRESETS
 
 
 def test_presets_are_those_of_the_contract() -> None:

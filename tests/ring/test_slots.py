@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from ring.circle import Explanation
+from ring.config import RingConfig
 from ring.errors import EmptyRing, InvalidSnapshot, NodeExists, NodeUnknown, RingFull
-from ring.presets import PRESETS, RingConfig
-from ring.slots import Explanation, SlotRing
+from ring.presets import PRESETS
+from ring.slots import SlotRing
 
 EIGHT_SLOTS = RingConfig(
     key_hash="identity", virtual_node_hash="assignment", num_slots=8, num_virtual_nodes=2

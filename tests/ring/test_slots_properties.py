@@ -14,9 +14,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ring.config import PROBINGS, RingConfig
 from ring.errors import RingFull
 from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
-from ring.presets import PRESETS, PROBINGS, RingConfig
+from ring.presets import PRESETS
 from ring.slots import SlotRing
 
 laws = settings(deadline=None, max_examples=80)

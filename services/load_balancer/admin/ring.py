@@ -11,7 +11,7 @@ from load_balancer.admin.context import context
 from load_balancer.admin.schemas import Answer, RingChange, RouteQuery
 from load_balancer.errors import BadRequest, Conflict
 from load_balancer.settings import RING_FIELDS
-from ring import PRESETS, EmptyRing, InvalidConfig, RingConfig, key_of
+from ring import PRESETS, AnyConfig, EmptyRing, InvalidConfig, TableConfig, key_of
 
 blueprint = APIBlueprint("ring", __name__, tag="Ring")
 
@@ -59,18 +59,36 @@ def get_route(query_data: RouteQuery) -> Answer:
     )
 
 
-def _config(change: RingChange) -> RingConfig:
+def _config(change: RingChange) -> AnyConfig:
     given = change.model_dump(exclude_none=True)
     if not given:
-        raise BadRequest(f"nothing to change; accepted are: preset, {', '.join(RING_FIELDS)}")
-    preset = given.pop("preset", None)
+        raise BadRequest(f"nothing to change; accepted are: {', '.join(RingChange.model_fields)}")
+    present = context().membership.ring.config
+    preset = given.get("preset")
     if preset is not None and preset not in PRESETS:
         raise BadRequest(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    config = PRESETS[preset] if preset else context().membership.ring.config
     try:
-        return replace(config, **{RING_FIELDS[name]: value for name, value in given.items()})
+        if "table" in given or (preset is None and isinstance(present, TableConfig)):
+            return _table_config(present, given)
+        fields = {RING_FIELDS[name]: given[name] for name in given if name != "preset"}
+        return replace(PRESETS[preset] if preset else present, **fields)
     except InvalidConfig as error:
         raise BadRequest(str(error).replace("num_", "")) from error
+
+
+def _table_config(present: AnyConfig, given: dict[str, Any]) -> TableConfig:
+    """A new table, or another hash for the present one."""
+    if others := given.keys() - {"table", "key_hash"}:
+        raise BadRequest(
+            f"beside a table only key_hash is accepted, got {', '.join(sorted(others))}"
+        )
+    replicas = context().membership.joined
+    for slot, name in enumerate(given.get("table", [])):
+        if name not in replicas:
+            known = ", ".join(replicas) or "none"
+            raise BadRequest(f"table[{slot}] must be a replica, got {name!r}; there are: {known}")
+    kept = {"table": present.table} if isinstance(present, TableConfig) else {}
+    return TableConfig(**kept | {"key_hash": present.key_hash} | given)
 
 
 def _describe() -> dict[str, Any]:
@@ -83,7 +101,8 @@ def _describe() -> dict[str, Any]:
     return {
         "algorithm": config.algorithm,
         "preset": next(presets, None),
-        **{ours: getattr(config, theirs) for ours, theirs in RING_FIELDS.items()},
+        # A table has no virtual nodes and what goes with them.
+        **{ours: getattr(config, theirs, None) for ours, theirs in RING_FIELDS.items()},
         "capacity": config.capacity,
         "replicas": {
             hostname: {"server_id": server_id, "state": states.get(hostname), "slots": slots}

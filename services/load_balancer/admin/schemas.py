@@ -39,6 +39,14 @@ def _integer(value: object) -> object:
     return value
 
 
+def _table(value: object) -> object:
+    if value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        return value
+    raise PydanticCustomError(
+        "table", "must be a list of hostnames, one for each slot, got {got}", _got(value)
+    )
+
+
 def _text(value: object) -> object:
     if value is not None and not isinstance(value, str):
         raise PydanticCustomError("text", "must be a string, got {got}", _got(value))
@@ -54,6 +62,7 @@ Count = Annotated[int, BeforeValidator(_count)]
 Name = Annotated[str, BeforeValidator(_name)]
 Names = Annotated[list[str], BeforeValidator(_names)]
 Integer = Annotated[int | None, BeforeValidator(_integer)]
+Table = Annotated[list[str] | None, BeforeValidator(_table)]
 Text = Annotated[str | None, BeforeValidator(_text)]
 
 
@@ -91,7 +100,8 @@ class Hostname(_Input):
 
 
 class RingChange(_Input):
-    """Begins with `preset`, or with the present ring, and changes what else is given."""
+    """Begins with `preset`, or with the present ring, and changes what else is given; or is a
+    `table` of its slots, with a `key_hash` at most."""
 
     preset: Text = Field(None, examples=["assignment"])
     slots: Integer = Field(None, description="M")
@@ -99,6 +109,7 @@ class RingChange(_Input):
     key_hash: Text = Field(None, description="H, of a request id")
     virtual_node_hash: Text = Field(None, description="Φ, of a virtual node")
     probing: Text = None
+    table: Table = Field(None, description="hostname of each slot's replica; its length is M")
 
 
 class RouteQuery(BaseModel):

@@ -34,7 +34,7 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 from load_balancer.state_file import StateFile
 
-from ring import PRESETS
+from ring import PRESETS, TableConfig
 
 START_S = 0.1  # from a replica's start to its first answer
 CREATE_S = 1.0  # what the provisioner takes to make one
@@ -762,6 +762,20 @@ def test_random_names(run: Run, tmp_path: Path) -> None:
         assert set(saved.ring.nodes) == {"Server1", "Server3", name}
 
     run(story, replacement_name="random", state_file=tmp_path / "state.json")
+
+
+def test_on_a_table_the_replacement_keeps_the_name(run: Run) -> None:
+    """The table has slots for no other."""
+
+    async def story(lab: Lab) -> None:
+        await lab.controller.configure(TableConfig(key_hash="identity", table=tuple(NAMES)))
+        lab.die("Server2")
+        await lab.until(lambda: lab.kinds("replaced"))
+        (replaced,) = lab.kinds("replaced")
+        assert ("Server2", "Server2") == (replaced["hostname"], replaced["by"])
+        assert sorted(lab.membership.listed) == NAMES
+
+    run(story, replacement_name="random")
 
 
 def test_remains_do_not_hinder_healing(run: Run) -> None:

@@ -8,7 +8,7 @@ import pytest
 from load_balancer.errors import InvalidState
 from load_balancer.state_file import SavedState, StateFile, from_json, to_json
 
-from ring import PRESETS, SlotRing
+from ring import PRESETS, SlotRing, TableConfig, make_ring
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_what_is_saved_is_loaded(file: StateFile, state: SavedState) -> None:
     assert loaded.configured == state.configured
     assert loaded.ring.config == state.ring.config
     assert list(loaded.ring.snapshot().items()) == list(state.ring.snapshot().items())
+
+
+def test_a_table_is_saved_and_loaded(file: StateFile) -> None:
+    """The placement that a learner has sent survives a restart."""
+    ring = make_ring(TableConfig(key_hash="identity", table=("B", "A", "B")))
+    ring.add("B", 2)
+    ring.add("A", 1)
+    file.save(SavedState(ring, PRESETS["default"]))
+    loaded = file.load()
+    assert loaded is not None
+    assert loaded.ring.config == ring.config
+    assert list(loaded.ring.snapshot().items()) == [("B", (2, (0, 2))), ("A", (1, (1,)))]
 
 
 def test_nothing_is_saved_yet(file: StateFile) -> None:

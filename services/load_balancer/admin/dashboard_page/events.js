@@ -15,9 +15,13 @@ const SENTENCES = {
     by === hostname ? `A fresh ${hostname} took its place.` : `${by} took the place of ${hostname}.`,
   draining: ({ hostname }) => `${hostname} left the ring and ends its requests.`,
   drained: ({ hostname }) => `${hostname} has stopped.`,
-  ring: (event) =>
-    `Now ${event.num_slots.toLocaleString("en")} slots, ${event.num_virtual_nodes} virtual nodes ` +
-    `each; hashes ${event.key_hash} and ${event.virtual_node_hash}; ${event.probing} probing.`,
+  ring: (event) => {
+    const slots = `Now ${event.num_slots.toLocaleString("en")} slots`;
+    return event.algorithm === "table"
+      ? `${slots}, dealt out by a table; hash ${event.key_hash}.`
+      : `${slots}, ${event.num_virtual_nodes} virtual nodes each; ` +
+          `hashes ${event.key_hash} and ${event.virtual_node_hash}; ${event.probing} probing.`;
+  },
 };
 
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });

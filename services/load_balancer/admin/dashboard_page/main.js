@@ -115,10 +115,12 @@ function freeColour(serverId) {
 
 /** How much of the ring the last change moved: what consistent hashing keeps small. */
 function showMoved(ring, replicas, owner) {
+  const slots = `${ring.slots.toLocaleString("en")} slots`;
   const text =
-    `${ring.slots.toLocaleString("en")} slots, ${ring.virtual_nodes} virtual nodes each, ` +
-    `${ring.probing} probing. ` +
-    `Hash of request ids: ${ring.key_hash}; of virtual nodes: ${ring.virtual_node_hash}.`;
+    ring.algorithm === "table"
+      ? `${slots}, dealt out by a table. Hash of request ids: ${ring.key_hash}.`
+      : `${slots}, ${ring.virtual_nodes} virtual nodes each, ${ring.probing} probing. ` +
+        `Hash of request ids: ${ring.key_hash}; of virtual nodes: ${ring.virtual_node_hash}.`;
   const isSameRing = configText === text;
   configText = text;
   setText(element("ring-config"), text);

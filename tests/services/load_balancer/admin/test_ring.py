@@ -101,6 +101,86 @@ def test_bad_rings(
     assert ring(lab.client) == before
 
 
+def test_a_table(lab: Lab) -> None:
+    """Each slot's replica, as data; what is not named, H, stays as it is."""
+    lab.client.put("/ring", json={"preset": "seed-deployed"})
+    table = [NAMES[slot % 3] for slot in range(10)]
+    message = lab.client.put("/ring", json={"table": table}).json["message"]
+    assert {name: value for name, value in message.items() if name != "replicas"} == {
+        "algorithm": "table",
+        "preset": None,
+        "slots": 10,
+        "virtual_nodes": None,
+        "key_hash": "knuth",
+        "virtual_node_hash": None,
+        "probing": None,
+        "capacity": 3,
+    }
+    assert message["replicas"]["Server2"]["slots"] == [1, 4, 7]
+    assert [lab.membership.table.route(key).hostname for key in range(9)] == [
+        table[key * 2654435761 % 10] for key in range(9)
+    ]
+    assert lab.client.get("/route?id=4").json["message"]["replica"] == table[4 * 2654435761 % 10]
+
+
+def test_a_table_keeps_its_slots_when_the_hash_changes(lab: Lab) -> None:
+    """And a preset leaves it."""
+    lab.client.put("/ring", json={"table": NAMES, "key_hash": "identity"})
+    assert lab.client.get("/route?id=5").json["message"]["replica"] == "Server3"
+    message = lab.client.put("/ring", json={"key_hash": "assignment"}).json["message"]
+    assert (message["algorithm"], message["key_hash"]) == ("table", "assignment")
+    message = lab.client.put("/ring", json={"preset": "default"}).json["message"]
+    assert (message["algorithm"], message["preset"]) == ("slots", "default")
+
+
+def test_a_table_has_slots_for_those_it_names(lab: Lab, failure: Failure) -> None:
+    """A replica of another name is refused; one that left comes back to its slots."""
+    lab.client.put("/ring", json={"table": NAMES, "key_hash": "identity"})
+    response = lab.client.post("/add", json={"n": 1, "hostnames": ["Server4"]})
+    assert response.status_code == 409
+    assert "no slot for 'Server4'; it has for: Server1, Server2, Server3" in failure(response)
+    lab.client.delete("/rm", json={"n": 1, "hostnames": ["Server2"]})
+    assert lab.client.get("/route?id=1").json["message"]["replica"] == "Server3"
+    lab.client.post("/add", json={"n": 1, "hostnames": ["Server2"]})
+    assert lab.client.get("/route?id=1").json["message"]["replica"] == "Server2"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"table": []}, 400, "the table's length must be an integer in 1..1048576, got 0"),
+        ({"table": "Server1"}, 400, "list of hostnames, one for each slot, got 'Server1'"),
+        (
+            {"table": ["Server1", 2]},
+            400,
+            "list of hostnames, one for each slot, got ['Server1', 2]",
+        ),
+        ({"table": ["Server1", "Server9"]}, 400, "table[1] must be a replica, got 'Server9'"),
+        ({"table": ["Server1", "Server2"]}, 409, "the table has no slot for 'Server3'"),
+        ({"table": NAMES, "slots": 3}, 400, "beside a table only key_hash is accepted, got slots"),
+        ({"table": NAMES, "preset": "default"}, 400, "only key_hash is accepted, got preset"),
+        ({"table": NAMES, "key_hash": "md5"}, 400, "key_hash must be one of identity"),
+    ],
+)
+def test_bad_tables(
+    lab: Lab, failure: Failure, body: dict[str, object], status: int, named: str
+) -> None:
+    """The slot or the replica is named; the ring stays."""
+    before = ring(lab.client)
+    response = lab.client.put("/ring", json=body)
+    assert response.status_code == status
+    assert named in failure(response)
+    assert ring(lab.client) == before
+
+
+def test_a_present_table_has_no_virtual_nodes_to_change(lab: Lab, failure: Failure) -> None:
+    """Only a preset leads from a table to another kind of ring."""
+    lab.client.put("/ring", json={"table": NAMES})
+    response = lab.client.put("/ring", json={"virtual_nodes": 9})
+    assert response.status_code == 400
+    assert "only key_hash is accepted, got virtual_nodes" in failure(response)
+
+
 @pytest.mark.parametrize("request_id", ["132574", "0", "-7", "cart-17", "ä b", "1e3"])
 def test_route(lab: Lab, request_id: str) -> None:
     """One decision, step by step, as the ring itself explains it; and where it really goes."""
