@@ -129,6 +129,10 @@ class Lab:
         given = fields if preset is None else {"preset": preset, **fields}
         return self._message("PUT", "/ring", json=given)
 
+    def set_table(self, table: Sequence[str], key_hash: str) -> dict[str, Any]:
+        """Makes the ring this one: M = len(table) slots, table[s] is the hostname of slot s."""
+        return self._message("PUT", "/ring", json={"table": list(table), "key_hash": key_hash})
+
     def route(self, request_id: int | str) -> dict[str, Any]:
         """The lab's explanation of one decision."""
         return self._message("GET", "/route", params={"id": str(request_id)})
@@ -894,7 +898,8 @@ def way_svg(way: Mapping[str, Any]) -> str:
     Dotted: what the control plane does by itself.
     """
     order = [f"{place}. {name}" for place, name in enumerate(way["failover_order"], 1)]
-    rows = {name: 70 + 56 * row for row, name in enumerate(sorted(way["failover_order"]))}
+    hostnames = sorted(way["failover_order"], key=_in_number_order)
+    rows = {name: 70 + 56 * row for row, name in enumerate(hostnames)}
     table_end = 106 + 18 * len(order)
     base = max(226, table_end + 40, 46 + max(rows.values()))  # of the control plane
     at, blue, grey = rows[way["replica"]], _PALETTE[0], "#555555"

@@ -12,7 +12,7 @@ from typing import Any
 import lab
 import pandas as pd
 
-from ring import RingError, SlotRing, key_of
+from ring import Ring, RingError, TableConfig, key_of, make_ring
 
 THEIRS = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
 # What becomes of a replica, and how many seconds after the fault.
@@ -27,7 +27,7 @@ class PaperLab(lab.Lab):
 
     def __init__(self) -> None:
         super().__init__("http://paper")
-        self.placed = lab.build_ring(3)
+        self.placed: Ring = lab.build_ring(3)
         self.rings = [self.placed]  # those of the present stream
         self.down: str | None = None  # crashed or paused, and not yet replaced
         self.log: list[dict[str, Any]] = []
@@ -156,15 +156,19 @@ class PaperLab(lab.Lab):
             self._record("drained", hostname=hostname)
 
     def _configure(self, preset: str | None = None, **fields: Any) -> None:
-        base = lab.config(preset) if preset else self.placed.config
         members = {node: self.placed.node_id(node) for node in self.placed.nodes}
-        ring = SlotRing(replace(base, **{THEIRS.get(name, name): fields[name] for name in fields}))
+        if "table" in fields:
+            ring = make_ring(TableConfig(**fields))
+        else:
+            base = lab.config(preset) if preset else self.placed.config
+            changes = {THEIRS.get(name, name): value for name, value in fields.items()}
+            ring = make_ring(replace(base, **changes))
         for hostname in sorted(members, key=members.__getitem__):
             ring.add(hostname, members[hostname])
         self._take_over(ring)
         self._record("ring")
 
-    def _take_over(self, ring: SlotRing) -> None:
+    def _take_over(self, ring: Ring) -> None:
         self.placed = ring
         self.rings.append(ring)
 
