@@ -125,8 +125,11 @@ class PaperLab(lab.Lab):
         self.log.append(event | details)
 
     def _described(self) -> dict[str, Any]:
+        config = self.placed.config
+        names = ("slots", "virtual_nodes", "key_hash", "virtual_node_hash", "probing")
         return {
-            "preset": "default" if self.placed.config == lab.config() else None,
+            "preset": "default" if config == lab.config() else None,
+            **{name: getattr(config, THEIRS.get(name, name), None) for name in names},
             "replicas": {
                 name: {"server_id": server_id, "state": "alive", "slots": list(slots)}
                 for name, (server_id, slots) in self.placed.snapshot().items()
