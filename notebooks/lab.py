@@ -570,6 +570,16 @@ def chi_squared_p(chi_squared: float, degrees: int) -> float:
     return q
 
 
+def moves(before: Sequence[str], after: Sequence[str]) -> pd.DataFrame:
+    """How many keys went from whom (rows) to whom (columns). Entry i of both is the server of key
+    i; who kept its keys has them where its row meets its column."""
+    table = pd.crosstab(pd.Series(before, name="before"), pd.Series(after, name="after"))
+    return table.reindex(
+        index=sorted(table.index, key=_in_number_order),
+        columns=sorted(table.columns, key=_in_number_order),
+    )
+
+
 # Timeline of a crash
 
 
@@ -683,6 +693,32 @@ def _line(axes: Axes, predicted: pd.Series[float], measured: pd.Series[float], *
     """Predicted as a line of rings, measured as dots: a prediction that holds fills its rings."""
     axes.plot(predicted.index, predicted, markerfacecolor="white", markersize=9, **look)
     axes.plot(measured.index, measured, **look | {"linestyle": "", "label": None, "markersize": 4})
+
+
+def plot_moves(steps: Mapping[str, pd.DataFrame], title: str) -> None:
+    """A panel for each step, by its name: tables of `moves` with their numbers. Grey stayed; the
+    more moved, the darker."""
+    with _drawing(columns=len(steps), width=11, height=3.6, squeeze=False) as rows:
+        for axes, (name, table) in zip(rows[0], steps.items(), strict=True):
+            stayed = np.equal.outer(table.index.to_numpy(), table.columns.to_numpy())
+            counts = table.to_numpy()
+            shades = np.where(stayed, 0.0, counts / max(1, counts[~stayed].max(initial=0)))
+            colours = np.array([1, 1, 1]) - shades[..., None] * np.array([1, 0.55, 0.3])
+            colours[stayed] = 0.88
+            axes.imshow(colours, aspect="auto")
+            for (row, column), number in np.ndenumerate(counts):
+                colour = "white" if shades[row, column] > 0.5 else "black"
+                weight = "normal" if stayed[row, column] else "bold"
+                axes.text(
+                    column, row, str(number), ha="center", va="center", color=colour, weight=weight
+                )
+            axes.set(title=name, xlabel="server after", ylabel="server before")
+            for axis, hostnames in ((axes.xaxis, table.columns), (axes.yaxis, table.index)):
+                short = [hostname.removeprefix("Server") for hostname in hostnames]
+                axis.set_ticks(range(len(short)), short)
+            axes.grid(visible=False)
+            axes.tick_params(length=0)
+        rows[0][0].figure.suptitle(title, x=0.01, ha="left")
 
 
 def plot_scaling(predicted: pd.DataFrame, measured: pd.DataFrame, title: str) -> None:

@@ -172,6 +172,14 @@ def test_summary_by_hand() -> None:
     assert pytest.approx(expected) == lab.summary(pd.Series({"A": 2, "B": 4}))
 
 
+def test_moves_by_hand() -> None:
+    """One of Server1's keys goes to Server10; who kept a key is counted as well."""
+    before = ["Server1", "Server1", "Server10", "Server2"]
+    table = lab.moves(before, ["Server10", "Server1", "Server10", "Server2"])
+    assert [[1, 0, 1], [0, 1, 0], [0, 0, 1]] == table.to_numpy().tolist()
+    assert ["Server1", "Server2", "Server10"] == list(table.index) == list(table.columns)
+
+
 # Timeline
 
 
@@ -247,12 +255,13 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.draw_ring(lab.build_ring(3), key=7, title="ring") is None
     way = {"id": "<7>", "key": 7, "slot": 3, "replica": "B", "failover_order": ["B", "A"]}
     assert lab.draw_way(way) is None
+    assert lab.plot_moves({"2 → 3": lab.moves("AABB", "ACBB")}, "moves") is None
 
 
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 7 == len(shown)
+    assert 8 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 
