@@ -708,7 +708,7 @@ def plot_moves(steps: Mapping[str, pd.DataFrame], title: str) -> None:
             axes.imshow(colours, aspect="auto")
             for (row, column), number in np.ndenumerate(counts):
                 colour = "white" if shades[row, column] > 0.5 else "black"
-                weight = "normal" if stayed[row, column] else "bold"
+                weight = "bold" if shades[row, column] else "normal"
                 axes.text(
                     column, row, str(number), ha="center", va="center", color=colour, weight=weight
                 )
