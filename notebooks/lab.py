@@ -698,7 +698,8 @@ def _line(axes: Axes, predicted: pd.Series[float], measured: pd.Series[float], *
 def plot_moves(steps: Mapping[str, pd.DataFrame], title: str) -> None:
     """A panel for each step, by its name: tables of `moves` with their numbers. Grey stayed; the
     more moved, the darker."""
-    with _drawing(columns=len(steps), width=11, height=3.6, squeeze=False) as rows:
+    width = max(5.5, 2.75 * len(steps))
+    with _drawing(columns=len(steps), width=width, height=3.6, squeeze=False) as rows:
         for axes, (name, table) in zip(rows[0], steps.items(), strict=True):
             stayed = np.equal.outer(table.index.to_numpy(), table.columns.to_numpy())
             counts = table.to_numpy()
