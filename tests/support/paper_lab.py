@@ -126,7 +126,7 @@ class PaperLab(lab.Lab):
 
     def _described(self) -> dict[str, Any]:
         config = self.placed.config
-        names = ("slots", "virtual_nodes", "key_hash", "virtual_node_hash", "probing")
+        names = ("slots", "virtual_nodes", "key_hash", "virtual_node_hash", "probing", "capacity")
         return {
             "preset": "default" if config == lab.config() else None,
             **{name: getattr(config, THEIRS.get(name, name), None) for name in names},
