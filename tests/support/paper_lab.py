@@ -28,7 +28,7 @@ class PaperLab(lab.Lab):
     def __init__(self) -> None:
         super().__init__("http://paper")
         self.placed: Ring = lab.build_ring(3)
-        self.rings = [self.placed]  # those of the present stream
+        self.rings: list[Any] = []  # those of the present stream; none, and there is no stream
         self.down: str | None = None  # crashed or paused, and not yet replaced
         self.log: list[dict[str, Any]] = []
 
@@ -42,8 +42,8 @@ class PaperLab(lab.Lab):
 
     @contextmanager
     def stream(self, request_ids: Sequence[int], *, rate_hz: float) -> Iterator[SimpleNamespace]:
-        """A fault within the block comes 2 s after its beginning, changes of the members at equal
-        distances."""
+        """A fault within the block comes 2 s after its beginning; changes of the members come
+        after 3 s, 4 s and so on."""
         stream = SimpleNamespace(answers=None)
         fault_s = 0.0 if self.down else 2.0
         started_at, self.rings = time.time() - fault_s, [self.placed]
@@ -52,13 +52,13 @@ class PaperLab(lab.Lab):
         rows = []
         for index, key in enumerate(request_ids):
             sent = index / rate_hz
-            ring = self.rings[index * len(self.rings) // len(request_ids)]
+            ring = self.rings[min(max(0, int(sent) - 2), len(self.rings) - 1)]
             first, second, *_ = ring.preference_list(key)
             if first == self.down and fault_s <= sent < times["replaced"]:
                 rows.append((key, second, 200, max(0.005, times["dead"] - sent), sent))
             else:
                 rows.append((key, first, 200, 0.005, sent))
-        self.down = None
+        self.down, self.rings = None, []
         stream.answers = _frame(rows, started_at=started_at)
 
     def _serving(self, key: int) -> str:
@@ -121,7 +121,8 @@ class PaperLab(lab.Lab):
         return _answer({"message": self._described()})
 
     def _record(self, kind: str, after_s: float = 0.0, **details: Any) -> None:
-        event = {"id": len(self.log) + 1, "kind": kind, "time": time.time() + after_s}
+        at = time.time() + after_s + max(0, len(self.rings) - 1)
+        event = {"id": len(self.log) + 1, "kind": kind, "time": at}
         self.log.append(event | details)
 
     def _described(self) -> dict[str, Any]:
@@ -173,7 +174,8 @@ class PaperLab(lab.Lab):
 
     def _take_over(self, ring: Ring) -> None:
         self.placed = ring
-        self.rings.append(ring)
+        if self.rings:
+            self.rings.append(ring)
 
 
 def _frame(rows: list[tuple[Any, ...]], *, started_at: float) -> pd.DataFrame:
