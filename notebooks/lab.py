@@ -821,6 +821,42 @@ def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str)
         )
 
 
+def plot_heartbeats(
+    frozen_at_s: float, *, interval_s: float = 0.25, timeout_s: float = 1.0, fall: int = 2
+) -> None:
+    """Heartbeats to a server that is frozen, a lane for each: when it is sent, until when it is
+    waited for, and the `fall`-th miss in a row, which is believed."""
+    first_missed_s = math.ceil(frozen_at_s / interval_s) * interval_s
+    dead_at_s = first_missed_s + (fall - 1) * interval_s + timeout_s
+    good, bad = _PALETTE[0], _PALETTE[1]
+    with _drawing(height=4) as axes:
+        for lane, sent_s in enumerate(np.arange(0, dead_at_s - 1e-9, interval_s)):
+            if sent_s < first_missed_s:
+                axes.plot(sent_s, -lane, "o", color=good, label=None if lane else "answered")
+                continue
+            ends_s = min(sent_s + timeout_s, dead_at_s)
+            is_first = sent_s == first_missed_s
+            label = "waited for" if is_first else None
+            axes.hlines(-lane, sent_s, ends_s, color=bad, linewidth=6, label=label)
+            if sent_s + timeout_s <= dead_at_s:
+                label = "missed" if is_first else None
+                axes.plot(ends_s, -lane, "x", color="black", markeredgewidth=2, label=label)
+        for name, at_s in (("frozen", frozen_at_s), ("dead", dead_at_s)):
+            axes.axvline(at_s, color="black", linestyle=":", linewidth=1.2)
+            axes.annotate(f" {name} at {at_s:.2f} s", (at_s, 1), va="center")
+        axes.set(
+            title=f"Every {interval_s:g} s a heartbeat, with {timeout_s:g} s for its answer;"
+            f" {fall} missed in a row are believed",
+            xlabel="time (s)",
+            xlim=(-0.1, dead_at_s + 0.55),
+            ylim=(-lane - 0.8, 1.6),
+            yticks=[],
+        )
+        axes.grid(visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.legend(loc="lower left")
+
+
 # The ring as a picture
 
 

@@ -255,13 +255,14 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.draw_ring(lab.build_ring(3), key=7, title="ring") is None
     way = {"id": "<7>", "key": 7, "slot": 3, "replica": "B", "failover_order": ["B", "A"]}
     assert lab.draw_way(way) is None
+    assert lab.plot_heartbeats(0.6) is None
     assert lab.plot_moves({"2 → 3": lab.moves("AABB", "ACBB")}, "moves") is None
 
 
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 8 == len(shown)
+    assert 9 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 
