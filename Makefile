@@ -22,6 +22,7 @@ HOSTNAME := Server2
 TOKEN :=
 
 URL := http://127.0.0.1:$(PORT)
+COURSE = .ringlab/$(LAB)/jupyter-url
 PLAY = .venv/bin/ansible-playbook -e lab_name=$(LAB) -e lab_port=$(PORT) \
     $(if $(RUNTIME),-e lab_runtime=$(RUNTIME)) $(if $(TOKEN),-e lab_admin_token=$(TOKEN))
 CALL := curl --silent --show-error --header 'Content-Type: application/json' \
@@ -41,6 +42,7 @@ up: venv ## stand the lab up: engine, images, services, replicas, and a check th
 	@echo
 	@echo "The lab serves at     $(URL)/home"
 	@echo "Its live page is at   $(URL)/dashboard"
+	@[ ! -e $(COURSE) ] || echo "The course is at      $$(cat $(COURSE))"
 	@echo "Three things to try:"
 	@echo "  make crash $(MAKEOVERRIDES)      kill a server, and see it replaced"
 	@echo "  make add $(MAKEOVERRIDES)        two more servers; make rm takes them away"
@@ -89,6 +91,20 @@ crash: ## POST /crash: kill HOSTNAME, and watch /rep for three seconds
 	$(CALL) --request POST --data '{"hostname": "$(HOSTNAME)"}' $(URL)/crash
 	@for _ in 1 2 3 4 5 6; do $(CALL) $(URL)/rep; sleep 0.5; done
 
+##@ The course
+
+.PHONY: notebooks student report
+notebooks: ## open JupyterLab in the browser
+	@[ -e $(COURSE) ] || { echo "$(LAB) has no JupyterLab yet: make up starts it"; exit 1; }
+	@echo "The course is at $$(cat $(COURSE))"
+	@.venv/bin/python -m webbrowser "$$(cat $(COURSE))" > /dev/null || true
+
+student: venv ## derive the learners' copies, without solutions, in dist/student
+	@.venv/bin/python scripts/course.py student dist/student
+
+report: venv ## write one page of all notebooks as they were executed, dist/course.html
+	@.venv/bin/python scripts/course.py report dist/course.html
+
 ##@ The project
 
 .PHONY: venv test lint lock
@@ -106,6 +122,9 @@ lint: venv ## what takes seconds: ruff, mypy, ansible-lint
 	.venv/bin/mypy
 	.venv/bin/ansible-lint --offline
 
+# One version of each for all Pythons: pip reads markers as for itself, also when it downloads for
+# an image's Python.
 lock: venv ## pin the newest versions in constraints.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header \
-	    --no-annotate --no-emit-index-url --upgrade --output-file constraints.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	    --group dev --no-header --no-annotate --no-emit-index-url --upgrade \
+	    --output-file constraints.txt

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-# Where a notebook finds its helper.
+# Where a notebook finds its helper, and where its copies are made.
 sys.path.insert(0, str(Path(__file__).parents[2] / "notebooks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from paper_lab import PaperLab
 

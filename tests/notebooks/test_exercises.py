@@ -5,7 +5,6 @@ The notebooks are run on a lab on paper, so that this takes seconds; nbval runs 
 
 from __future__ import annotations
 
-import re
 import runpy
 from contextlib import suppress
 from copy import copy
@@ -15,10 +14,10 @@ from typing import Any
 import lab
 import nbformat
 import pytest
+from course import SOLUTION, stub
 from paper_lab import PaperLab
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL | re.MULTILINE)
 
 
 def code_cells(path: Path) -> list[Any]:
@@ -47,11 +46,6 @@ EXERCISES = {
     for path in NOTEBOOKS
     for name, (source, checks) in exercises(path).items()
 }
-
-
-def stub(source: str) -> str:
-    """As students get it."""
-    return SOLUTION.sub(r"\1raise NotImplementedError", source)
 
 
 @pytest.fixture(scope="module")
