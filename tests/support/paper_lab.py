@@ -35,8 +35,12 @@ class PaperLab(lab.Lab):
     # Traffic
 
     def send(self, request_ids: Sequence[int], **_: object) -> pd.DataFrame:
-        """A server that is down when it begins has been replaced when it ends."""
-        rows = [(key, self._serving(key), 200, 0.005, 0.0) for key in request_ids]
+        """A server that is down when it begins was paused, and has been replaced when it ends."""
+        rows = []
+        for key in request_ids:
+            waits = self.placed.lookup(key) == self.down
+            latency_s = FATES["/pause"]["dead"] if waits else 0.005
+            rows.append((key, self._serving(key), 200, latency_s, 0.0))
         self.down = None
         return _frame(rows, started_at=time.time())
 
