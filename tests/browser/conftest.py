@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from labs import Lab, free_port
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 WITHIN_MS = 20_000  # for what the page waits for: a process that starts, on a busy machine
-INSTALL = "no Chromium: `apt-get install chromium`, or `python -m playwright install chromium`"
 
 expect.set_options(timeout=WITHIN_MS)
 
@@ -62,17 +61,8 @@ def lab(process_lab: Lab) -> Lab:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(playwright))
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-def _chromium(playwright: Playwright) -> str:
-    """Playwright's own, else the system's; a missing one is a failure, never a skip."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = (shutil.which(name) for name in (playwright.chromium.executable_path, *names))
-    return next(filter(None, found), None) or pytest.fail(INSTALL, pytrace=False)
 
 
 @pytest.fixture
