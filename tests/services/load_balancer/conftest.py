@@ -1,14 +1,10 @@
-"""Fixtures of all: an environment without our settings, waiting for conditions, free ports."""
+"""Fixtures of all: an environment without our settings, free ports."""
 
 import os
 import socket
-import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
-
-DEADLINE_S = 20
 
 
 @pytest.fixture(autouse=True)
@@ -17,22 +13,6 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("LOAD_BALANCER_"):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; what it raises of OSError counts as not yet."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline_s:
-            with suppress(OSError):
-                if condition():
-                    return
-            time.sleep(0.01)
-        pytest.fail(f"the condition did not hold within {DEADLINE_S} s")
-
-    return wait
 
 
 @pytest.fixture(scope="session")

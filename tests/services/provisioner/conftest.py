@@ -1,35 +1,18 @@
-"""Fixtures: waiting for conditions, and asking replicas over HTTP."""
+"""Fixtures: asking replicas over HTTP, and an engine that is asked for real."""
 
 import http.client
 import json
 import socket
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-DEADLINE_S = 20
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Wait until a condition holds; what it raises of OSError counts as not yet."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline_s:
-            with suppress(OSError):
-                if condition():
-                    return
-            time.sleep(0.01)
-        pytest.fail(f"the condition did not hold within {DEADLINE_S} s")
-
-    return wait
+CALL_TIMEOUT_S = 20
 
 
 @pytest.fixture
@@ -47,7 +30,7 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP on a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("provisioner", timeout=DEADLINE_S)
+        super().__init__("provisioner", timeout=CALL_TIMEOUT_S)
         self._path = path
 
     def connect(self) -> None:

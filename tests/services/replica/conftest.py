@@ -1,31 +1,11 @@
-"""Fixtures: real replica processes, and waiting for conditions."""
+"""Fixtures: real replica processes."""
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-
-DEADLINE_S = 20
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds; what it raises of OSError counts as not yet."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline_s:
-            with suppress(OSError):
-                if condition():
-                    return
-            time.sleep(0.01)
-        pytest.fail(f"the condition did not hold within {DEADLINE_S} s")
-
-    return wait
 
 
 @pytest.fixture

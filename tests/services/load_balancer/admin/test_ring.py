@@ -88,6 +88,18 @@ def test_one_field_at_a_time(lab: Lab) -> None:
         ({"probing": "cubic"}, 400, "probing must be one of linear, quadratic, got 'cubic'"),
         ({"K": 5}, 400, "accepted are preset, slots, virtual_nodes"),
         ({"slots": 20}, 409, "at most 2 nodes"),
+        ({"table": []}, 400, "the table's length must be an integer in 1..1048576, got 0"),
+        ({"table": "Server1"}, 400, "list of hostnames, one for each slot, got 'Server1'"),
+        (
+            {"table": ["Server1", 2]},
+            400,
+            "list of hostnames, one for each slot, got ['Server1', 2]",
+        ),
+        ({"table": ["Server1", "Server9"]}, 400, "table[1] must be a replica, got 'Server9'"),
+        ({"table": ["Server1", "Server2"]}, 409, "the table has no slot for 'Server3'"),
+        ({"table": NAMES, "slots": 3}, 400, "beside a table only key_hash is accepted, got slots"),
+        ({"table": NAMES, "preset": "default"}, 400, "only key_hash is accepted, got preset"),
+        ({"table": NAMES, "key_hash": "md5"}, 400, "key_hash must be one of identity"),
     ],
 )
 def test_bad_rings(
@@ -143,34 +155,6 @@ def test_a_table_has_slots_for_those_it_names(lab: Lab, failure: Failure) -> Non
     assert lab.client.get("/route?id=1").json["message"]["replica"] == "Server3"
     lab.client.post("/add", json={"n": 1, "hostnames": ["Server2"]})
     assert lab.client.get("/route?id=1").json["message"]["replica"] == "Server2"
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "named"),
-    [
-        ({"table": []}, 400, "the table's length must be an integer in 1..1048576, got 0"),
-        ({"table": "Server1"}, 400, "list of hostnames, one for each slot, got 'Server1'"),
-        (
-            {"table": ["Server1", 2]},
-            400,
-            "list of hostnames, one for each slot, got ['Server1', 2]",
-        ),
-        ({"table": ["Server1", "Server9"]}, 400, "table[1] must be a replica, got 'Server9'"),
-        ({"table": ["Server1", "Server2"]}, 409, "the table has no slot for 'Server3'"),
-        ({"table": NAMES, "slots": 3}, 400, "beside a table only key_hash is accepted, got slots"),
-        ({"table": NAMES, "preset": "default"}, 400, "only key_hash is accepted, got preset"),
-        ({"table": NAMES, "key_hash": "md5"}, 400, "key_hash must be one of identity"),
-    ],
-)
-def test_bad_tables(
-    lab: Lab, failure: Failure, body: dict[str, object], status: int, named: str
-) -> None:
-    """The slot or the replica is named; the ring stays."""
-    before = ring(lab.client)
-    response = lab.client.put("/ring", json=body)
-    assert response.status_code == status
-    assert named in failure(response)
-    assert ring(lab.client) == before
 
 
 def test_a_present_table_has_no_virtual_nodes_to_change(lab: Lab, failure: Failure) -> None:
