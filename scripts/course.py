@@ -1,5 +1,6 @@
-"""Derives from the course's notebooks what is handed out.
+"""Runs the course's notebooks to be stored, and derives from them what is handed out.
 
+course.py execute NOTEBOOK     runs it on the lab (RINGLAB_URL) and stores its outputs in place
 course.py student DIRECTORY    the learners' copies: no solutions, no outputs; nbgrader reads them
 course.py report FILE          one HTML page of all notebooks as they were executed
 """
@@ -13,6 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import nbformat
+from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
@@ -25,6 +27,19 @@ def stored() -> dict[str, NotebookNode]:
     """Name -> notebook, walkthroughs before experiments."""
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
     return {path.name: nbformat.read(path, as_version=4) for path in paths}
+
+
+def execute(path: Path) -> None:
+    """Runs all cells in a new kernel. CellExecutionError if one fails; then nothing is stored."""
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
+    for cell in notebook.cells:
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            # A progress bar that has gone writes there all the same.
+            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
+    notebook.metadata.language_info.pop("version", None)  # this machine's, of no concern to others
+    nbformat.write(notebook, path)
 
 
 def stub(source: str) -> str:
@@ -65,10 +80,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["student", "report"])
+    parser.add_argument("what", choices=["execute", "student", "report"])
     parser.add_argument("where", type=Path)
     arguments = parser.parse_args()
-    notebooks, where = stored(), arguments.where
+    where = arguments.where
+    if arguments.what == "execute":
+        execute(where)
+        return
+    notebooks = stored()
     if arguments.what == "student":
         where.mkdir(parents=True, exist_ok=True)
         for name, notebook in notebooks.items():

@@ -65,6 +65,21 @@ def test_every_stored_output_is_seen_again(lab: Lab) -> None:
 
 
 @on_processes
+def test_what_is_executed_to_be_stored_is_what_is_stored(lab: Lab, tmp_path: Path) -> None:
+    """The authors' way to store a run gives the outputs that are there."""
+    copy = tmp_path / NOTEBOOKS[0].name
+    shutil.copy(NOTEBOOKS[0], copy)
+    shutil.copy(ROOT / "notebooks" / "lab.py", tmp_path)
+    script = ROOT / "scripts" / "course.py"
+    environment = os.environ | {"RINGLAB_URL": lab.url}
+    subprocess.run([sys.executable, script, "execute", copy], env=environment, check=True)
+    before, after = (nbformat.read(path, as_version=4) for path in (NOTEBOOKS[0], copy))
+    for old, new in zip(before.cells, after.cells, strict=True):
+        if "nbval-ignore-output" not in old.metadata.get("tags", []):
+            assert old == new
+
+
+@on_processes
 def test_a_number_changed_by_hand_is_found(lab: Lab, tmp_path: Path) -> None:
     """One digit of one stored output, and that cell alone is red."""
     notebook = nbformat.read(SPREAD, as_version=4)
