@@ -289,3 +289,27 @@ def test_restore_refuses_what_no_ring_can_hold(snapshot: dict[str, Any], message
     """The message names the node, what is accepted, and what came."""
     with pytest.raises(InvalidSnapshot, match=message):
         SlotRing.restore(EIGHT_SLOTS, snapshot)
+
+
+def test_a_copy_is_a_ring_of_its_own() -> None:
+    """What happens to it, coming and going, does not happen to the original."""
+    ring = ring_of("AB")
+    snapshot, lookups = ring.snapshot(), [ring.lookup(key) for key in range(8)]
+    twin = ring.copy()
+    assert snapshot == twin.snapshot()
+    twin.remove("A")
+    twin.add("D", 4)
+    assert snapshot == ring.snapshot()
+    assert lookups == [ring.lookup(key) for key in range(8)]
+    assert ring_of("AB").add("D", 4) == ring.add("D", 4)
+
+
+def test_only_keeps_nodes_where_they_are() -> None:
+    """In the order that is asked for, history included; those left out hold no slot."""
+    ring = ring_of("ABC")
+    some = ring.only(["C", "A"])
+    assert ("C", "A") == some.nodes
+    assert [ring.slots_of(node) for node in "CA"] == [some.slots_of(node) for node in "CA"]
+    assert table_of(ring, live="CA") == table_of(some)
+    with pytest.raises(NodeUnknown):
+        ring.only(["D"])
