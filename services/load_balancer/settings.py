@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
     pool_size: int = Field(256, ge=1, description="connections to one replica; more must wait")
     max_connections: int = Field(4096, ge=1, description="clients at once; more get 503")
+    max_body_bytes: int = Field(0, ge=0, description="of a request; more get 413; 0: no limit")
+    tunnel_timeout_s: float = Field(3600.0, gt=0, description="of silence in a WebSocket")
+    retry_share: float = Field(
+        0.2, ge=0, le=1, description="of requests in 10 s that may be sent twice, besides 100"
+    )
     max_attempts: int = Field(3, ge=1, description="replicas that one request may try")
 
     start_timeout_s: float = Field(30.0, gt=0, description="for a new replica's first heartbeat")

@@ -5,19 +5,19 @@
                           └──┘ refused or lost, and it may be tried elsewhere
 
 A try may be repeated on the next replica clockwise if nothing was sent, whatever the method; or if
-the method is safe, no byte of an answer went to the client, and the body is still at hand. A method
-that is not safe is never sent twice (RFC 9110 §9.2.2).
+the method is idempotent, no byte of an answer went to the client, the body is still at hand, and
+the retry budget allows it. Any other method is never sent twice (RFC 9110 §9.2.2).
 """
 
 from __future__ import annotations
 
-import secrets
 from enum import Enum
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from load_balancer.proxy import wire
-from load_balancer.proxy.flow_control import BODY_WAITS
+from load_balancer.proxy.flow_control import BODY_WAITS, MAX_WAITING_BYTES
+from load_balancer.proxy.head import END, IDEMPOTENT_METHODS, RequestHead
 from load_balancer.routing import Replica
 from ring import key_of
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from load_balancer.proxy.upstream import UpstreamConnection
 
 MAX_REPLAYED_BYTES = 16 * 1024  # of a request body, kept for a second try; HAProxy's buffer
-MAX_WAITING_BYTES = 64 * 1024  # of a request body, before its connection is there
 MAX_ADMIN_BODY_BYTES = 64 * 1024
+ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nContent-Length: 0\r\n"
 
 
 class Loss(Enum):
@@ -48,100 +48,62 @@ class Exchange:
     __slots__ = (
         "_body",
         "_body_bytes",
-        "_expects_continue",
-        "_host",
-        "_length",
-        "_lines",
         "_sent",
         "_tried",
-        "admin",
         "answer_started",
-        "chunked",
         "client",
         "close",
         "done",
-        "head_complete",
-        "http10",
+        "head",
+        "is_tunnel",
         "key",
-        "method",
-        "refusal",
+        "replica",
         "request_complete",
         "request_id",
         "started_at",
-        "target",
         "upstream",
     )
 
-    def __init__(self, client: ClientConnection) -> None:
+    def __init__(self, client: ClientConnection, head: RequestHead, request_id: bytes) -> None:
         self.client = client
         # The request
-        self.method = b""
-        self.target = b""
-        self.http10 = False
-        self.chunked = False
-        self.admin = False
-        self.request_id = b""
-        self.key = 0
-        self.refusal: wire.Refused | None = None
-        self.head_complete = False
-        self.request_complete = False
-        self._lines: list[bytes] = []
-        self._host = b""
-        self._expects_continue = False
-        self._length: int | None = None
-        self._body: list[bytes] | None = []  # None: too much of it was sent to send it again
+        self.head = head
+        self.request_id = request_id
+        self.key = key_of(request_id)
+        self.request_complete = True
+        self._body: list[bytes] | None = None  # None: there is none, or too much of it was sent
         self._body_bytes = 0
         # Its tries
         self.upstream: UpstreamConnection | None = None
-        self.started_at = 0.0
-        self._tried: list[Replica] = []
+        self.replica: Replica | None = None  # that was tried last
+        self._tried: tuple[str, ...] = ()  # and before, hostnames
         self._sent = False
         # Its answer
         self.answer_started = False
-        self.close = False  # the client's connection, when this is answered
+        self.close = head.close  # the client's connection, when this is answered
         self.done = False
+        self.is_tunnel = False  # after 101: bytes go both ways, and mean nothing to us
 
     # The request, as it is read
 
-    def read_head(self, head: wire.Head, version: str, *, keep_alive: bool) -> None:
-        """All fields are there: checks them, and settles what the exchange is. Raises Refused."""
-        self.head_complete = True
-        self.http10 = version == "1.0"
-        self.close = not keep_alive
-        host = head.host(version)
-        # HTTP/1.0 may do without; the replica, asked in HTTP/1.1, may not: RFC 9112 §3.2, §3.3.
-        self._host = self.client.server.authority if host is None else host
-        if not self.target.startswith(b"/") and b"://" in self.target:
-            self._host, self.target = wire.authority_and_path(self.target)
-        wire.check_start(self.method, self.target, version)
-        self._length, self.chunked = head.content_length(), head.is_chunked()
-        if self.chunked and (self._length is not None or self.http10):
-            # RFC 9112 §6.1: the classic request smuggling.
-            raise wire.Refused(400, "Transfer-Encoding excludes Content-Length and HTTP/1.0")
-        if b"upgrade" in head.special and (self._length or self.chunked):
-            # llhttp takes the body for what comes after the upgrade.
-            raise wire.Refused(501, "a request with a body cannot change the protocol here")
-        self.admin = self.client.server.is_admin(self.path)
-        if self.admin and (self._length or 0) > MAX_ADMIN_BODY_BYTES:
-            raise _too_large()
-        self._lines = head.lines
-        self.request_id = head.special.get(b"x-request-id") or _random_id()
-        self.key = key_of(self.request_id)
-        if b"expect" in head.special and not self.http10:
-            self._expects_continue = head.special[b"expect"].lower() == b"100-continue"
+    def expect_body(self) -> None:
+        """Its body comes after the head, by `read_body` and `read_end`. Refused if it is announced
+        to be too long."""
+        self.request_complete = False
+        self._body = []
+        self._check_length(self.head.length or 0)
 
     def read_body(self, data: bytes) -> None:
-        if self.done or self.refusal:
+        """Refused if that is too much."""
+        if self.done or not data:
             return
         self._body_bytes += len(data)
-        if self.admin and self._body_bytes > MAX_ADMIN_BODY_BYTES:
-            self.fail(413, str(_too_large()), close=True)
-            return
-        self._forward(wire.chunk(data) if self.chunked else data)
+        self._check_length(self._body_bytes)
+        self._forward(wire.chunk(data) if self.head.is_chunked else data)
 
     def read_end(self) -> None:
         self.request_complete = True
-        if self.chunked and not self.refusal and not self.done:
+        if self.head.is_chunked and not self.done:
             self._forward(wire.LAST_CHUNK)
 
     def _forward(self, data: bytes) -> None:
@@ -154,46 +116,61 @@ class Exchange:
         self.upstream.write(data)
         if self._body is not None:
             self._body.append(data)
-            if self._body_bytes > MAX_REPLAYED_BYTES:
-                self._body = None
+            self._forget_long_body()
+
+    def _forget_long_body(self) -> None:
+        if self._body_bytes > MAX_REPLAYED_BYTES:
+            self._body = None
+
+    def _check_length(self, num_bytes: int) -> None:
+        server = self.client.server
+        most = MAX_ADMIN_BODY_BYTES if self.is_admin else server.settings.max_body_bytes
+        if most and num_bytes > most:
+            raise wire.Refused(413, f"the body must be at most {most} bytes")
 
     @property
-    def path(self) -> bytes:
-        return self.target.partition(b"?")[0]
+    def is_admin(self) -> bool:
+        return self.client.server.is_admin(self.head.path)
+
+    def read_tunnelled(self, data: bytes) -> None:
+        if self.upstream is not None:
+            self.upstream.write_tunnelled(data)
 
     # Its tries
 
     def start(self) -> None:
-        """Its turn: all earlier requests of this connection are answered."""
+        """Its turn: all that is there of it goes out."""
         self.started_at = perf_counter()
-        server = self.client.server
-        if self.refusal is not None:
-            self.fail(self.refusal.status, str(self.refusal), close=True)
-            return
-        if self._expects_continue:
+        head, server = self.head, self.client.server
+        if head.expects_continue and not self.request_complete:
             self.client.write(wire.CONTINUE)  # RFC 9110 §10.1.1; not earlier, for the order
-        if self.admin:
+        if head.max_forwards == 0:
+            self._answer_for_ourselves()
+        elif server.is_admin(head.path):
             server.admin_pool.acquire(self)
         else:
             self._try(server.table.route(self.key))
 
     def _try(self, replica: Replica | None) -> None:
-        if replica is None:
+        self.replica = replica
+        if replica is not None:
+            self.client.server.pool(replica).acquire(self)
+        else:
             # From the loop: in the midst of a read, the rest of the request may be at hand.
             self.client.server.loop.call_soon(self._fail_for_want_of_replicas)
-            return
-        self._tried.append(replica)
-        self.client.server.pool(replica).acquire(self)
 
-    def send_to(self, upstream: UpstreamConnection) -> None:
-        """The pool's answer: a connection. The request goes out, as much of it as there is."""
+    def sent_by(self, upstream: UpstreamConnection) -> bytes:
+        """What goes out by a connection that the pool has found: the head, and what there is of
+        the body."""
         self.upstream = upstream
         self._sent = True
-        assert self._body is not None
-        upstream.write(b"".join((self._request_head(), *self._body)))
-        if self._body_bytes > MAX_REPLAYED_BYTES:
-            self._body = None
+        head = self.head.forwarded + self.request_id + END
+        if self._body is None:
+            return head
+        data = b"".join((head, *self._body))
+        self._forget_long_body()
         self.client.gate.open(BODY_WAITS)
+        return data
 
     def lost(self, pool: Pool, loss: Loss) -> None:
         """The try failed. On to the next replica, or to the client with it."""
@@ -204,7 +181,7 @@ class Exchange:
             self.client.abort()  # RFC 9112 §8: a cut answer must be seen as cut
             self.done = True
             return
-        successor = self._successor() if pool.replica is not None else None
+        successor = self._successor() if self.replica is not None else None
         if successor is not None:
             pool.stats.retries += 1
             self._try(successor)
@@ -213,51 +190,44 @@ class Exchange:
 
     def _successor(self) -> Replica | None:
         """The next replica clockwise that was not tried, if this request may be sent again."""
+        assert self.replica is not None
         server = self.client.server
-        repeatable = not self._sent or self.method in wire.SAFE_METHODS
-        if not repeatable or self._body is None or len(self._tried) >= server.max_attempts:
+        self._tried += (self.replica.hostname,)
+        if len(self._tried) >= server.max_attempts:
             return None
-        tried = {replica.hostname for replica in self._tried}
+        if self._sent and not (
+            self.head.method in IDEMPOTENT_METHODS
+            and self._is_body_at_hand
+            and server.retry_budget.withdraw()
+        ):
+            return None
         order = server.table.failover_order(self.key)
-        return next((replica for replica in order if replica.hostname not in tried), None)
+        return next((replica for replica in order if replica.hostname not in self._tried), None)
 
-    def _request_head(self) -> bytes:
-        return b"".join(
-            (
-                b"%b %b HTTP/1.1\r\n" % (self.method, self.target),
-                *self._lines,
-                b"Host: %b\r\n" % self._host,
-                b"X-Request-ID: %b\r\n" % self.request_id,
-                wire.framing(self._length, chunked=self.chunked),
-                wire.VIA,
-                b"\r\n",
-            )
-        )
+    @property
+    def _is_body_at_hand(self) -> bool:
+        return self._body is not None or not self.head.has_body
 
     # Its answer
 
-    def answer_head(
-        self, status: int, lines: list[bytes], length: int | None
-    ) -> tuple[bytes, bool]:
-        """The answer's head for the client, and whether its body goes out chunked. `length` is
-        the body's in bytes, None if it is not known yet."""
-        chunked = length is None and wire.has_body(self.method, status)
-        if chunked and self.http10:
-            chunked, self.close = False, True  # then the end of the connection ends the body
-        head = (
-            wire.status_line(status),
-            *lines,
-            wire.framing(length, chunked=chunked),
-            self._our_lines(),
-            b"\r\n",
+    @property
+    def takes_whole_answers(self) -> bool:
+        """Whether nothing of ours has to change in an answer but the request id."""
+        return (
+            self.head.is_plain
+            and self.request_complete
+            and not self.close
+            and not self.client.server.is_closing
         )
-        return b"".join(head), chunked
+
+    def open_tunnel(self) -> None:
+        self.answer_started = self.is_tunnel = self.close = True
+        self.client.tunnel_opened()
 
     def end(self) -> None:
         """The whole answer is with the client."""
         self.done = True
         self.upstream = None
-        self._body = None
         self.client.exchange_done()
 
     def fail(
@@ -270,7 +240,14 @@ class Exchange:
         lines = self._our_lines()
         if retry_after_s is not None:
             lines += b"Retry-After: %d\r\n" % retry_after_s
-        self.client.write(wire.error_response(status, message, method=self.method, lines=lines))
+        self.client.write(
+            wire.error_response(status, message, method=self.head.method, lines=lines)
+        )
+        self.end()
+
+    def _answer_for_ourselves(self) -> None:
+        """RFC 9110 §7.6.2: an OPTIONS that may go no further ends here."""
+        self.client.write(b"".join((wire.status_line(200), ALLOW, self._our_lines(), b"\r\n")))
         self.end()
 
     def _fail_for_want_of_replicas(self) -> None:
@@ -285,24 +262,15 @@ class Exchange:
             self.upstream = None
 
     def _our_lines(self) -> bytes:
-        lines = wire.VIA
-        if self.request_id:
-            lines += b"X-Request-ID: %b\r\n" % self.request_id
-        if self._tried:
-            lines += b"X-Replica: %b\r\n" % self._tried[-1].hostname.encode()
+        named = b"X-Replica: %b\r\n" % self.replica.hostname.encode() if self.replica else b""
+        return b"".join(
+            (wire.VIA, named, b"X-Request-ID: %b\r\n" % self.request_id, self.connection_line())
+        )
+
+    def connection_line(self) -> bytes:
+        """What the answer's head says of the client's connection."""
         if self.client.server.is_closing or not self.request_complete:
             self.close = True  # RFC 9112 §9.3: the rest of a request may not be left unread
         if self.close:
-            lines += wire.CLOSE
-        elif self.http10:
-            lines += wire.KEEP_ALIVE
-        return lines
-
-
-def _random_id() -> bytes:
-    """Six digits, the assignment's range of ids."""
-    return b"%d" % (100_000 + secrets.randbelow(900_000))
-
-
-def _too_large() -> wire.Refused:
-    return wire.Refused(413, f"the body must be at most {MAX_ADMIN_BODY_BYTES} bytes")
+            return wire.CLOSE
+        return wire.KEEP_ALIVE if self.head.is_http10 else b""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
+MAX_WAITING_BYTES = 64 * 1024  # of a client, before it is their turn or their connection is there
+
 # Reasons not to read, one bit each. Plain integers: IntFlag's operators take a microsecond each.
 PEER_SLOW = 1  # the other side's write buffer is full
 BODY_WAITS = 2  # a request body has no connection to go to yet

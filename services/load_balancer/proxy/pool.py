@@ -37,6 +37,10 @@ class Stats:
         self.losses = 0
         self.retries = 0
 
+    @property
+    def num_answers(self) -> int:
+        return sum(self.answers)
+
     def answered(self, status: int, latency_s: float) -> None:
         # What is no status at all counts as a server's error: RFC 9110 §15.
         self.answers[status // 100 if status < 600 else 5] += 1
@@ -57,6 +61,7 @@ class Pool:
         size: int,
         connect_timeout_s: float,
         response_timeout_s: float,
+        tunnel_timeout_s: float,
         idle_s: float,
         on_evidence: Callable[[Replica, Evidence | None], None],
     ) -> None:
@@ -64,8 +69,10 @@ class Pool:
         self.replica = replica
         self.path = path
         self.name = replica.hostname if replica else "the admin API"
+        self.replica_line = f"X-Replica: {replica.hostname}\r\n".encode() if replica else b""
         self.stats = stats
         self.response_timeout_s = response_timeout_s
+        self.tunnel_timeout_s = tunnel_timeout_s
         self._size = size
         self._connect_timeout_s = connect_timeout_s
         self._idle_s = idle_s
@@ -106,7 +113,8 @@ class Pool:
         else:
             connection.deadline = self.now + self._idle_s
             self._idle.append(connection)
-        self._next()
+        if self._queue or self._drained is not None:
+            self._next()
 
     def forget(self, connection: UpstreamConnection) -> None:
         """The connection is gone."""

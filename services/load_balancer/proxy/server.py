@@ -12,6 +12,7 @@ from load_balancer.membership import Member
 from load_balancer.proxy import wire
 from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
+from load_balancer.proxy.retry_budget import RetryBudget
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 
@@ -55,6 +56,7 @@ class Server:
         self.max_attempts = settings.max_attempts
         self.authority = settings.bind.encode()
         self.is_closing = False
+        self.retry_budget = RetryBudget(settings.retry_share)
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self._on_evidence = on_evidence
         self._pools: dict[Replica, Pool] = {}
@@ -177,12 +179,14 @@ class Server:
             size=size,
             connect_timeout_s=self.settings.connect_timeout_s,
             response_timeout_s=response_timeout_s,
+            tunnel_timeout_s=self.settings.tunnel_timeout_s,
             idle_s=self.settings.pool_idle_s,
             on_evidence=self._on_evidence,
         )
 
     def _sweep(self) -> None:
         self.now = self.loop.time()
+        self.retry_budget.tick(sum(stats.num_answers for stats in self.stats.values()))
         for client in list(self._clients):
             client.sweep(self.now)
         for pool in [*self._pools.values(), self.admin_pool]:

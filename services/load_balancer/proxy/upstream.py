@@ -1,4 +1,4 @@
-"""The replica's side: one keep-alive connection, and the parser of its answers."""
+"""The replica's side: one keep-alive connection, and what is read from it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,30 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import httptools
-
 from load_balancer.proxy import wire
-from load_balancer.proxy.exchange import Loss
+from load_balancer.proxy.body import BodyReader, Chunked, Sized, UntilClose
+from load_balancer.proxy.exchange import Exchange, Loss
 from load_balancer.proxy.flow_control import PEER_SLOW, ReadGate
+from load_balancer.proxy.head import END, MAX_HEAD_BYTES, ResponseHead, parse_response
 
 if TYPE_CHECKING:
-    from load_balancer.proxy.exchange import Exchange
+    from collections.abc import Callable
+
     from load_balancer.proxy.pool import Pool
+
+
+class WholeAnswer:
+    """An answer that came with its head in one piece. Most that follow on the same connection have
+    the very same head, and go on with one comparison."""
+
+    __slots__ = ("data", "head_bytes", "num_bytes", "prefix", "status")
+
+    def __init__(self, head: bytes, parsed: ResponseHead, prefix: bytes) -> None:
+        self.data = head
+        self.head_bytes = len(head)
+        self.num_bytes = len(head) + (parsed.length or 0)
+        self.prefix = prefix
+        self.status = parsed.status
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -24,40 +39,43 @@ class UpstreamConnection(asyncio.Protocol):
         # For the connection's life
         self.pool = pool
         self._transport: asyncio.Transport
+        self._write: Callable[[bytes], None]  # the transport's own
         self._gate: ReadGate
-        self._fields = wire.Fields(is_request=False)
-        self.on_header = self._fields.add
-        self._parser = httptools.HttpResponseParser(self)
+        self._last: WholeAnswer | None = None
         # For one exchange
         self.exchange: Exchange | None = None
         self.deadline = 0.0  # the loop's clock: of the next byte, or of idling
         self._is_full = False  # the replica does not read what we write
         # For one answer
-        self._status = 0
-        self._out: list[bytes] = []
-        self._chunked = False
-        self._until_close = False
-        self._keep_alive = False
-        self._missing = False  # 404, which the contract turns into an error of ours
-        self._complete = False
-        self._surplus = False
-        # Its head waits for its body's first bytes: till they go on, another replica may answer.
-        self._is_held = False
+        self._unread = b""
+        self._head: ResponseHead | None = None
+        self._body: BodyReader | None = None
+        self._held = b""  # head that waits for its body: till then another replica may answer
+        self._chunks = False  # what the client gets
+        self._is_missing = False  # 404, which the contract turns into an error of ours
 
     # What the pool and the exchange ask
 
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        exchange.send_to(self)
+        self.deadline = self.pool.now + self.pool.response_timeout_s
+        self._write(exchange.sent_by(self))
 
     def write(self, data: bytes) -> None:
         self.deadline = self.pool.now + self.pool.response_timeout_s
-        self._transport.write(data)
+        self._write(data)
+
+    def write_tunnelled(self, data: bytes) -> None:
+        self.deadline = self.pool.now + self.pool.tunnel_timeout_s
+        self._write(data)
 
     def abandon(self) -> None:
         """Its exchange wants no more of it; with an answer half read it is of no further use."""
-        self.exchange = None
-        self._transport.abort()
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None and exchange.is_tunnel:
+            self._transport.close()  # what the client sent last goes on
+        else:
+            self._transport.abort()
 
     def close(self) -> None:
         """At once: what is left of a request would wait for ever for a replica that reads not."""
@@ -85,6 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+        self._write = transport.write
         self._gate = ReadGate(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -92,30 +111,37 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:  # RFC 9112 §9.2: nobody has asked for this
             self._transport.abort()
             return
+        last = self._last
+        if (
+            last is not None
+            and len(data) == last.num_bytes
+            and self._head is None
+            and not self._unread
+            and data.startswith(last.data)
+            and exchange.takes_whole_answers
+            and not self._is_full
+        ):
+            self._pass(exchange, last, data)
+            return
         self.deadline = self.pool.now + self.pool.response_timeout_s
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._surplus = True  # behind a whole answer; else the answer itself is broken
-            if not self._complete:
-                self.lose(Loss.MALFORMED)
-                return
-        if self._complete:
-            self._flush(exchange)
-            self._end(exchange)
-        elif not self._is_held:
-            self._flush(exchange)
+            self._read(exchange, self._unread + data if self._unread else data)
+        except wire.Refused:
+            self.lose(Loss.MALFORMED)
 
-    def eof_received(self) -> None:
-        if self._until_close and self.exchange is not None:
-            self._out.append(wire.LAST_CHUNK if self._chunked else b"")
-            self._flush(self.exchange)
-            self._surplus = True
-            self._end(self.exchange)
+    def eof_received(self) -> bool:
+        exchange = self.exchange
+        if exchange is not None and isinstance(self._body, UntilClose):
+            self._pass_body(exchange, b"", is_complete=True)
+            self._end(exchange, is_reusable=False)
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.exchange is None:
+        exchange = self.exchange
+        if exchange is None:
             self.pool.closed_while_idle(self)
+        elif exchange.is_tunnel:
+            self._end(exchange, is_reusable=False)
         else:
             self.lose(Loss.RESET)
 
@@ -129,90 +155,126 @@ class UpstreamConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.client.gate.open(PEER_SLOW)
 
-    # httptools
+    # Reading
 
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._surplus = True
-        self._fields.begin()
+    def _pass(self, exchange: Exchange, last: WholeAnswer, data: bytes) -> None:
+        """The whole answer, under the head that the last one had."""
+        client = exchange.client
+        self.exchange = None
+        pool = self.pool
+        pool.stats.answered(last.status, perf_counter() - exchange.started_at)
+        pool.release(self, reusable=True)
+        client.write(b"".join((last.prefix, exchange.request_id, END, data[last.head_bytes :])))
+        exchange.end()
 
-    def on_headers_complete(self) -> None:
-        exchange = self.exchange
-        if self._complete or exchange is None:
-            self._surplus = True
-            return
-        status = self._parser.get_status_code()
-        head = self._fields.seal()
+    def _read(self, exchange: Exchange, data: bytes) -> None:
+        self._unread = b""
+        while self._head is None:
+            if exchange.is_tunnel:
+                exchange.client.write(data)
+                self.deadline = self.pool.now + self.pool.tunnel_timeout_s
+                return
+            end = data.find(END) + len(END)
+            if end < len(END):
+                if len(data) > MAX_HEAD_BYTES or not b"HTTP/1.".startswith(data[:7]):
+                    raise wire.Refused(502, "an answer without end, or none")
+                self._unread = data
+                return
+            self._read_head(exchange, data[:end])
+            data = data[end:]
+        assert self._body is not None
+        payload = self._body.read(data)
+        is_complete = self._body.is_complete
+        if not self._is_missing:
+            self._pass_body(exchange, payload, is_complete=is_complete)
+        if is_complete:
+            is_reusable = not self._body.rest and not self._head.close
+            self._end(exchange, is_reusable=is_reusable)
+
+    def _read_head(self, exchange: Exchange, data: bytes) -> None:
+        head = parse_response(data)
+        status = head.status
         if status < 200:
-            self._interim(exchange, status, head)
+            self._interim(exchange, head)
             return
-        self._status = status
-        # Asked now, for llhttp forgets the fields once the message is over.
-        self._keep_alive = self._parser.should_keep_alive()
-        length, chunked = head.content_length(), head.is_chunked()
-        if chunked or status == 204:
-            length = None  # RFC 9112 §6.3: Transfer-Encoding overrides; RFC 9110 §8.6: no length
-        body = wire.has_body(exchange.method, status)
-        self._until_close = body and length is None and not chunked
-        self._missing = status == 404 and self.pool.replica is not None
-        if not self._missing:
-            first, self._chunked = exchange.answer_head(status, head.lines, length)
-            self._out.append(first)
-            self._is_held = True
-        if not body:
-            self._complete = True
-            # llhttp does not know what was asked: after HEAD it would wait for a body.
-            self._surplus = self._surplus or (exchange.method == b"HEAD" and length != 0)
+        self._head = head
+        if not wire.has_body(exchange.head.method, status):
+            self._body = Sized(0)
+        elif head.is_chunked:
+            self._body = Chunked()
+        elif head.length is not None:
+            self._body = Sized(head.length)
+        else:
+            self._body = UntilClose()
+        self._is_missing = status == 404 and self.pool.replica is not None
+        if self._is_missing:
+            return
+        # RFC 9112 §6.3: Transfer-Encoding overrides; RFC 9110 §8.6: 204 tells no length
+        length = None if head.is_chunked or status == 204 else head.length
+        self._chunks = not isinstance(self._body, Sized) and not exchange.head.is_http10
+        if length is None and exchange.head.is_http10 and not isinstance(self._body, Sized):
+            exchange.close = True  # then the end of the connection ends the body
+        prefix = self._prefix(head, wire.framing(length, chunked=self._chunks))
+        self._held = b"".join(
+            (prefix, exchange.request_id, b"\r\n", exchange.connection_line(), b"\r\n")
+        )
+        is_plain = length is not None and not head.close and exchange.takes_whole_answers
+        self._last = WholeAnswer(data, head, prefix) if is_plain and status != 304 else None
 
-    def on_body(self, data: bytes) -> None:
-        if self._complete:
-            self._surplus = True
-        elif not self._missing:
-            self._out.append(wire.chunk(data) if self._chunked else data)
-            self._is_held = False
+    def _prefix(self, head: ResponseHead, framing: bytes) -> bytes:
+        """The answer's head as the client gets it, up to the request id."""
+        return b"".join(
+            (
+                wire.status_line(head.status),
+                head.lines,
+                framing,
+                wire.VIA,
+                self.pool.replica_line,
+                b"X-Request-ID: ",
+            )
+        )
 
-    def on_message_complete(self) -> None:
-        if self._status and not self._complete:
-            self._complete = True
-            if self._chunked and not self._missing:
-                self._out.append(wire.LAST_CHUNK)
+    def _interim(self, exchange: Exchange, head: ResponseHead) -> None:
+        """1xx: RFC 9110 §15.2. 100 was already given by us; 101 only to who asked for it."""
+        if head.status == 101:
+            if not (exchange.head.wants_websocket and head.is_websocket):
+                raise wire.Refused(502, "101 is no answer to what was asked")
+            self.deadline = self.pool.now + self.pool.tunnel_timeout_s
+            upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+            exchange.client.write(self._prefix(head, upgrade) + exchange.request_id + END)
+            exchange.open_tunnel()
+        elif head.status != 100 and not exchange.head.is_http10:
+            exchange.client.write(wire.status_line(head.status) + head.lines + b"\r\n")
 
-    # Within
+    def _pass_body(self, exchange: Exchange, payload: bytes, *, is_complete: bool) -> None:
+        if not payload and not is_complete:
+            return
+        if self._chunks:
+            payload = wire.chunk(payload) if payload else b""
+            if is_complete:
+                payload += wire.LAST_CHUNK
+        if self._held:
+            payload, self._held = self._held + payload, b""
+        if payload:
+            exchange.answer_started = True
+            exchange.client.write(payload)
 
-    def _interim(self, exchange: Exchange, status: int, head: wire.Head) -> None:
-        """1xx: RFC 9110 §15.2. 100 was already given by us, and 101 nobody has asked for."""
-        if status == 101 or status < 100:
-            raise wire.Refused(502, f"{status} is no interim answer to what was asked")
-        if status != 100 and not exchange.http10:
-            self._out += (wire.status_line(status), *head.lines, b"\r\n")
-
-    def _flush(self, exchange: Exchange) -> None:
-        if self._out:
-            exchange.answer_started = self._status != 0  # else it is an interim answer
-            exchange.client.write(b"".join(self._out))
-            self._out.clear()
-
-    def _end(self, exchange: Exchange) -> None:
+    def _end(self, exchange: Exchange, *, is_reusable: bool) -> None:
         """The answer is whole: first the connection becomes free, then the client hears of it,
         who may have its next request ready."""
-        status, missing = self._status, self._missing
-        reusable = (
-            not self._surplus
-            and not self._until_close
-            and exchange.request_complete
-            and not self._is_full
-            and self._keep_alive
-        )
+        status = 101 if self._head is None else self._head.status
+        is_missing = self._is_missing
+        is_reusable = is_reusable and exchange.request_complete and not self._is_full
         if self._is_full:
             exchange.client.gate.open(PEER_SLOW)
         self.exchange = exchange.upstream = None
-        self._status = 0
-        self._complete = self._until_close = self._missing = self._chunked = self._is_held = False
+        self._head = self._body = None
+        self._chunks = self._is_missing = False
         self.resume()
         self.pool.stats.answered(status, perf_counter() - exchange.started_at)
-        self.pool.release(self, reusable=reusable)
-        if missing:
-            path = exchange.path.decode("latin-1")
+        self.pool.release(self, reusable=is_reusable)
+        if is_missing:
+            path = exchange.head.path.decode("latin-1")
             exchange.fail(400, f"'{path}' endpoint does not exist in server replicas")
         else:
             exchange.end()

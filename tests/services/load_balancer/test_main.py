@@ -177,11 +177,13 @@ def test_a_request_on_both_wires(balancer: Process, replica: Replica) -> None:
         upstream.sendall(LAST_HELLO)
         answer = receive(client, lambda data: data.endswith(b"hello"))
     assert request == (
-        b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 7\r\nVia: 1.1 ringlab\r\n\r\n"
+        b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Forwarded-For: 127.0.0.1\r\n"
+        b"X-Forwarded-Host: lab\r\nX-Forwarded-Proto: http\r\nVia: 1.1 ringlab\r\n"
+        b"X-Request-ID: 7\r\n\r\n"
     )
     assert answer == (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nVia: 1.1 ringlab\r\nX-Request-ID: 7\r\n"
-        b"X-Replica: Server1\r\n\r\nhello"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nVia: 1.1 ringlab\r\nX-Replica: Server1\r\n"
+        b"X-Request-ID: 7\r\n\r\nhello"
     )
 
 

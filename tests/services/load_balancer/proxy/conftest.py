@@ -23,6 +23,7 @@ from load_balancer.settings import Settings
 from ring import PRESETS, SlotRing, key_of
 
 HOSTNAMES = ("Server1", "Server2", "Server3")
+CLIENT_ADDRESS = "198.51.100.7"
 ADMIN = "admin"  # stands for the admin API's socket among the replicas
 REQUEST_BEHIND = b"GET /behind HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\n\r\n"
 SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
@@ -40,6 +41,9 @@ class Transport(asyncio.Transport):
         assert not self._peer.saw_eof, f"written behind the end of file: {data!r}"
         if not self._peer.was_cut:
             self._peer.take_in(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return (CLIENT_ADDRESS, 40_000) if name == "peername" else default
 
     def can_write_eof(self) -> bool:
         return True

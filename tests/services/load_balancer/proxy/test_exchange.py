@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from load_balancer.health import Evidence
 from load_balancer.proxy.exchange import MAX_REPLAYED_BYTES
+from load_balancer.proxy.retry_budget import FLOOR, TICKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from .conftest import Feeding, Lab, Peer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-SAFE_METHODS = [b"GET", b"HEAD", b"OPTIONS"]
-UNSAFE_METHODS = [b"POST", b"PUT", b"DELETE", b"PATCH"]
+IDEMPOTENT_METHODS = [b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"]
+OTHER_METHODS = [b"POST", b"PATCH", b"BREW"]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def error(client: Peer) -> str:
 # Nothing was sent: any request goes on
 
 
-@pytest.mark.parametrize("method", [*SAFE_METHODS, *UNSAFE_METHODS])
+@pytest.mark.parametrize("method", [*IDEMPOTENT_METHODS, *OTHER_METHODS])
 def test_refused_connections_cost_nothing(
     client: Peer, lab: Lab, order: tuple[str, ...], feed: Feeding, method: bytes
 ) -> None:
@@ -115,12 +116,12 @@ def test_only_replicas_in_service_are_tried(client: Peer, lab: Lab, order: tuple
     assert order[1] not in lab.connections
 
 
-# It was sent: only what is safe goes on
+# It was sent: only what is idempotent goes on
 
 
-@pytest.mark.parametrize("method", SAFE_METHODS)
+@pytest.mark.parametrize("method", IDEMPOTENT_METHODS)
 @pytest.mark.parametrize("end", ["reset", "close"])
-def test_safe_requests_are_sent_again(
+def test_idempotent_requests_are_sent_again(
     client: Peer, lab: Lab, order: tuple[str, ...], method: bytes, end: str
 ) -> None:
     """Once the connection breaks without an answer, on another replica, body and all."""
@@ -133,9 +134,9 @@ def test_safe_requests_are_sent_again(
     assert lab.evidence == [(order[0], Evidence.REFUSED)]
 
 
-@pytest.mark.parametrize("method", UNSAFE_METHODS)
+@pytest.mark.parametrize("method", OTHER_METHODS)
 @pytest.mark.parametrize("end", ["reset", "close"])
-def test_unsafe_requests_are_never_sent_twice(
+def test_other_requests_are_never_sent_twice(
     client: Peer, lab: Lab, order: tuple[str, ...], method: bytes, end: str
 ) -> None:
     """The replica may have done it already (RFC 9110 §9.2.2): 502 instead."""
@@ -180,7 +181,7 @@ def test_interim_answers_do_not_bind(client: Peer, lab: Lab, order: tuple[str, .
 def test_a_large_body_is_not_kept(
     client: Peer, lab: Lab, order: tuple[str, ...], first_bytes: int
 ) -> None:
-    """A safe request whose body is beyond what we keep cannot be repeated: 502."""
+    """An idempotent request whose body is beyond what we keep cannot be repeated: 502."""
     whole = request(b"GET", b"a" * (MAX_REPLAYED_BYTES + 1))
     client.send(whole[:first_bytes])
     client.send(whole[first_bytes:])
@@ -207,6 +208,37 @@ def test_a_body_that_is_still_coming_follows(
     lab.upstream(order[0]).reset()
     client.send(whole[-2:])
     assert lab.upstream(order[1]).received.endswith(b"\r\n\r\nhello")
+
+
+def test_retries_have_a_budget(make_lab: Callable[..., Lab]) -> None:
+    """A share of the answers of the last 10 s, and 100 besides; beyond it, 502. Connections that
+    are refused cost nothing, and are tried elsewhere all the same."""
+    lab = make_lab(retry_share=0.5, response_timeout_s=60)
+    first, second, _ = lab.order(b"1")
+    client = lab.client()
+
+    def lose_one() -> list[int]:
+        client.received = b""
+        client.send(request(b"GET"))
+        lab.upstream(first).reset()
+        if not client.statuses:
+            lab.upstream(second).send(OK)
+        return client.statuses
+
+    assert [[200]] * FLOOR == [lose_one() for _ in range(FLOOR)]
+    assert lose_one() == [502]
+    lab.advance(0.3)  # the answers so far are counted
+    assert [[200]] * (FLOOR // 2) == [lose_one() for _ in range(FLOOR // 2)]
+    assert lose_one() == [502]
+    for _ in range(TICKS + 1):
+        lab.advance(0.3)
+    assert lose_one() == [200]
+    for _ in range(FLOOR):
+        lose_one()
+    assert lose_one() == [502]
+    lab.refuse(first)
+    client.send(request(b"POST", b"hello"))
+    assert lab.upstream(second).received.endswith(b"hello")
 
 
 def test_silence_is_not_suspicious(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:
@@ -381,6 +413,30 @@ def test_other_paths_go_to_replicas(client: Peer, lab: Lab, path: bytes) -> None
     """The admin API has its paths, byte for byte, and no others."""
     client.send(request(b"GET").replace(b"/home", path))
     assert list(lab.connections) == [lab.order(b"1")[0]]
+
+
+def test_bodies_have_a_limit_if_wanted(make_lab: Callable[..., Lab]) -> None:
+    """One byte more than max_body_bytes is 413, announced or not."""
+    lab = make_lab(max_body_bytes=5)
+    client = lab.client()
+    client.send(request(b"POST", b"hello"))
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    client.send(request(b"POST", b"hello!"))
+    assert client.statuses == [200, 413]
+    assert client.saw_eof
+
+
+def test_options_may_end_here(client: Peer, lab: Lab) -> None:
+    """Max-Forwards counts the hops of OPTIONS, and we are one (RFC 9110 §7.6.2)."""
+    for hops, method in ((b"0", b"GET"), (b"1", b"OPTIONS"), (b"7", b"OPTIONS")):
+        lab.ask(
+            client, request(method).replace(b"\r\n\r\n", b"\r\nMax-Forwards: %b\r\n\r\n" % hops)
+        ).send(OK)
+    client.take()
+    client.send(request(b"OPTIONS").replace(b"\r\n\r\n", b"\r\nMax-Forwards: 0\r\n\r\n"))
+    assert client.statuses == [200]
+    assert b"\r\nAllow: GET, " in client.received
+    assert client.is_open
 
 
 @pytest.mark.parametrize("body", ["known", "chunked"])

@@ -6,8 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from load_balancer.proxy.exchange import MAX_WAITING_BYTES
-from load_balancer.proxy.flow_control import BODY_WAITS, PEER_SLOW, ReadGate
+from load_balancer.proxy.flow_control import BODY_WAITS, MAX_WAITING_BYTES, PEER_SLOW, ReadGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -134,14 +134,14 @@ def test_doubtful_chunks_are_never_completed(
     send(client, REFUSED_CHUNKS[case] + SMUGGLED)
     assert client.statuses == [400]
     assert client.saw_eof
-    (replica,) = lab.connections[lab.order(b"1")[0]]
-    assert replica.was_cut or not replica.received
-    assert b"0\r\n\r\n" not in replica.received
-    assert b"smuggled" not in replica.received
+    for replica in lab.connections[lab.order(b"1")[0]]:  # none, if all came at once
+        assert replica.was_cut or not replica.received
+        assert b"0\r\n\r\n" not in replica.received
+        assert b"smuggled" not in replica.received
 
 
 HARMLESS = {
-    "leading zeros in a chunk's size": in_chunks(b"00000000000000005\r\nhello\r\n0\r\n\r\n"),
+    "leading zeros in a chunk's size": in_chunks(b"000000000000005\r\nhello\r\n0\r\n\r\n"),
     "chunk extension": in_chunks(b'5;a="b\\"c"\r\nhello\r\n0;d\r\n\r\n'),
     "routing field in a trailer": in_chunks(b"5\r\nhello\r\n0\r\nHost: other\r\n\r\n"),
     "request in a body": post(b"Content-Length: %d\r\n" % len(SMUGGLED), SMUGGLED),
@@ -172,9 +172,12 @@ def test_harmless_requests_are_framed_once(
         b"content-length",
         b"transfer-encoding",
         b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
     }
     if framing == [b"Content-Length"]:
-        assert start.endswith(b"Content-Length: %d\r\nVia: 1.1 ringlab" % len(body))
+        assert b"\r\nContent-Length: %d\r\n" % len(body) in start
     elif framing:
         assert body.endswith(b"0\r\n\r\n")
         assert b"Host" not in body
@@ -231,9 +234,10 @@ def test_poisoned_queue(lab: Lab) -> None:
     assert not attacker.received.endswith(b"xx")
 
 
-@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket, h2c", b"TLS/1.3", b"x"])
 def test_no_tunnel(lab: Lab, upgrade: bytes) -> None:
-    """Even a replica that would change the protocol is not asked to, and not let (R49)."""
+    """Even a replica that would change the protocol is not asked to, and not let (R49); only
+    WebSocket may."""
     client = lab.client()
     client.send(
         b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\nUpgrade: %b\r\n"

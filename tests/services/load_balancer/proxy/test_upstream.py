@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 GET = b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-OURS = b"Via: 1.1 ringlab\r\nX-Request-ID: 1\r\nX-Replica: Server1\r\n"
+OURS = b"Via: 1.1 ringlab\r\nX-Replica: Server1\r\nX-Request-ID: 1\r\n"
 
 
 @pytest.fixture
