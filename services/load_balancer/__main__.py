@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 import tempfile
@@ -38,7 +39,9 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
 
     events = EventLog()
     thresholds = Thresholds(fall=settings.heartbeat_fall, rise=settings.heartbeat_rise)
-    membership = Membership(settings.ring_config, thresholds, events)
+    membership = Membership(
+        settings.ring_config, thresholds, events, keeps_dead=bool(settings.unmanaged_replicas)
+    )
     heartbeats = Heartbeats(membership, settings)
 
     def on_evidence(replica: Replica, evidence: Evidence | None) -> None:
@@ -88,8 +91,17 @@ async def _begun(controller: Controller, stop: asyncio.Event) -> bool:
     return False
 
 
+def _raise_descriptor_limit() -> None:
+    """A connection takes a descriptor on either side; what is allowed us is often more than what
+    we are given at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     settings = from_command_line()
+    _raise_descriptor_limit()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with tempfile.TemporaryDirectory(prefix="load-balancer-") as folder:
         try:

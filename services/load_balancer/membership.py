@@ -50,11 +50,21 @@ class Observer(Protocol):
 
 
 class Membership:
-    def __init__(self, config: AnyConfig, thresholds: Thresholds, events: EventLog) -> None:
+    """`keeps_dead`: nobody replaces a dead replica, so with nobody alive the dead are asked."""
+
+    def __init__(
+        self,
+        config: AnyConfig,
+        thresholds: Thresholds,
+        events: EventLog,
+        *,
+        keeps_dead: bool = False,
+    ) -> None:
         self.ring = make_ring(config)
         self.members: dict[str, Member] = {}
         self.observers: list[Observer] = []
         self._thresholds = thresholds
+        self._keeps_dead = keeps_dead
         self._events = events
         self.table = RoutingTable(self.ring, {}, 0)
 
@@ -216,10 +226,13 @@ class Membership:
 
     def _publish(self) -> None:
         joined = [member for member in self.members.values() if member.joined and member.replica]
-        # With nobody alive, a suspect is a better guess than an error.
-        serving = [member for member in joined if member.health.state is State.ALIVE] or [
-            member for member in joined if member.health.state is State.SUSPECT
-        ]
+        serving = [member for member in joined if member.health.state is State.ALIVE]
+        if not serving:  # a suspect is a better guess than an error
+            serving = [
+                member
+                for member in joined
+                if self._keeps_dead or member.health.state is State.SUSPECT
+            ]
         replicas = {member.hostname: member.replica for member in serving if member.replica}
         self.table = RoutingTable(self.ring, replicas, self.table.version + 1)
         for observer in self.observers:

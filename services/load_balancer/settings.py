@@ -74,11 +74,27 @@ class Settings(BaseSettings):
     # Longer than a heartbeat's: when nobody is there, heartbeats find out, and end the waiting.
     connect_timeout_s: float = Field(2.0, gt=0, description="to open a connection to a replica")
     response_timeout_s: float = Field(30.0, gt=0, description="of silence from a replica: 504")
-    client_timeout_s: float = Field(10.0, gt=0, description="for a client to send head or body")
+    queue_timeout_s: float = Field(30.0, gt=0, description="for a place among them: then 503")
+    head_timeout_s: float = Field(10.0, gt=0, description="for a client to send a head: then 408")
+    body_timeout_s: float = Field(10.0, gt=0, description="between two pieces of a body: then 408")
     idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
     pool_size: int = Field(256, ge=1, description="connections to one replica; more must wait")
-    max_connections: int = Field(4096, ge=1, description="clients at once; more get 503")
+    max_queue: int = Field(
+        16_384, ge=0, description="requests that wait for a connection to one replica: then 503"
+    )
+    max_connections: int = Field(16_384, ge=1, description="clients at once; more get 503")
+    max_connections_per_client: int = Field(
+        0, ge=0, description="from one address; more get 429; 0: no limit"
+    )
+    max_pipelined_bytes: int = Field(
+        64 * 1024, ge=1, description="read of a client behind the request that is answered"
+    )
+    max_head_bytes: int = Field(
+        32 * 1024, ge=1024, description="of a request or an answer; more get 431, or 502"
+    )
+    max_fields: int = Field(100, ge=1, description="lines in a head, likewise")
+    max_target_bytes: int = Field(8 * 1024, ge=1, description="path and query; more get 414")
     max_body_bytes: int = Field(0, ge=0, description="of a request; more get 413; 0: no limit")
     tunnel_timeout_s: float = Field(3600.0, gt=0, description="of silence in a WebSocket")
     retry_share: float = Field(

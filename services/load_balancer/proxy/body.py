@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from load_balancer.proxy.head import FIELD_LINE, MAX_HEAD_BYTES, too_large
+from load_balancer.proxy.head import FIELD_LINE, Limits
 from load_balancer.proxy.wire import Refused, shown
 
 # RFC 9112 §7.1: digits and nothing else, few enough for 60 bits; then extensions, which have no
@@ -67,15 +67,17 @@ class Chunked:
         "_at_end_of_chunk",
         "_in_trailers",
         "_left",
+        "_limits",
         "_line",
         "_overhead",
         "is_complete",
         "rest",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.is_complete = False
         self.rest = b""
+        self._limits = limits
         self._left = 0  # of the chunk
         self._at_end_of_chunk = False
         self._in_trailers = False
@@ -105,8 +107,8 @@ class Chunked:
                 is_size = not (self._at_end_of_chunk or self._in_trailers)
                 if is_size and not _SIZE_BEGINNING.fullmatch(self._line):
                     raise _no_size(self._line)
-                if self._overhead + len(self._line) > MAX_HEAD_BYTES:
-                    raise too_large()
+                if self._overhead + len(self._line) > self._limits.head_bytes:
+                    raise self._limits.head_too_large()
                 break
             self._read_line(data[at:end])
             at = end
@@ -135,8 +137,8 @@ class Chunked:
 
     def _count(self, num_bytes: int) -> None:
         self._overhead += num_bytes
-        if self._overhead > MAX_HEAD_BYTES:
-            raise too_large()
+        if self._overhead > self._limits.head_bytes:
+            raise self._limits.head_too_large()
 
 
 def _no_size(line: bytes) -> Refused:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-MAX_WAITING_BYTES = 64 * 1024  # of a client, before it is their turn or their connection is there
+MAX_WAITING_BYTES = 64 * 1024  # of a request body, before its connection is there
 
 # Reasons not to read, one bit each. Plain integers: IntFlag's operators take a microsecond each.
 PEER_SLOW = 1  # the other side's write buffer is full

@@ -17,9 +17,6 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.wire import Refused, shown
 
 END = b"\r\n\r\n"
-MAX_TARGET_BYTES = 8 * 1024  # RFC 9112 §3 asks for 8000 at least
-MAX_HEAD_BYTES = 32 * 1024
-MAX_FIELDS = 100  # Apache's and Envoy's limit
 
 # RFC 9110 §9.2.1, §9.2.2; TRACE is refused.
 IDEMPOTENT_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
@@ -27,11 +24,12 @@ IDEMPOTENT_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 # RFC 9110 §5.6.2, §5.5: a name is a token, a value visible characters, blanks and obs-text.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _VALUE = rb"[\t -~\x80-\xff]*"
-_REQUEST_LINE = re.compile(rb"(%b) ([!-~\x80-\xff]+) HTTP/([0-9]\.[0-9])\r\n" % _TOKEN)
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: %b)?\r\n" % _VALUE)
+_REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9]\.[0-9])\r\n" % _TOKEN)
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([0-9]{3})(?: %b)?\r\n" % _VALUE)
 # No blank before the colon, no line that begins with one (obs-fold): RFC 9112 §5.1, §5.2.
 _FIELDS = re.compile(rb"(?:%b:%b\r\n)*+" % (_TOKEN, _VALUE))
 FIELD_LINE = re.compile(rb"(%b):%b\r\n" % (_TOKEN, _VALUE))
+EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
 # Meant for the next hop only (RFC 9110 §7.6.1), with what HTTP/2 upgrades add, and
@@ -51,6 +49,22 @@ _RESPONSE_SPECIAL = re.compile(
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 _AUTHORITY_END = re.compile(rb"[/?#]")
 _LINES = re.compile(rb"[^\n]*\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a message's head, and of the trailers and chunk extensions of its body."""
+
+    head_bytes: int = 32 * 1024  # nginx: 4 × 8 KiB
+    fields: int = 100  # Apache's and Envoy's limit
+    target_bytes: int = 8 * 1024  # RFC 9112 §3 asks for 8000 at least
+
+    def head_too_large(self) -> Refused:
+        limits = f"{self.head_bytes} bytes and {self.fields} fields"
+        return Refused(431, f"head, trailers and chunk extensions must be at most {limits}")
+
+    def target_too_long(self) -> Refused:
+        return Refused(414, f"target must be at most {self.target_bytes} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ class ResponseHead:
     lines: bytes
 
 
-def parse_request(data: bytes, *, client: bytes, authority: bytes) -> RequestHead:
+def parse_request(data: bytes, *, limits: Limits, client: bytes, authority: bytes) -> RequestHead:
     """The head of a request, of which `data` is the whole. Raises Refused.
 
     `client` is the address that it came from, `authority` stands for a Host that HTTP/1.0 left out.
@@ -113,12 +127,12 @@ def parse_request(data: bytes, *, client: bytes, authority: bytes) -> RequestHea
     if start is None:
         raise malformed_start(data)
     method, target, version = start.groups()
-    _check_start(method, target, version)
-    fields = _checked_fields(data, start.end())
+    _check_start(method, target, version, limits)
+    fields = _checked_fields(data, start.end(), limits)
     special: dict[bytes, bytes] = {}
     for name, value in _REQUEST_SPECIAL.findall(fields):
         _collect(special, name, value)
-    is_http10 = version == b"1.0"
+    is_http10 = version == b"1.0"  # else 1.1, or what may be read as such: RFC 9110 §2.5
     options = _options(special)
     host = _host(special, is_http10=is_http10, authority=authority)
     if not target.startswith(b"/") and b"://" in target:
@@ -169,12 +183,12 @@ def parse_request(data: bytes, *, client: bytes, authority: bytes) -> RequestHea
     )
 
 
-def parse_response(data: bytes) -> ResponseHead:
+def parse_response(data: bytes, limits: Limits) -> ResponseHead:
     """The head of an answer, of which `data` is the whole. Raises Refused."""
     start = _STATUS_LINE.match(data)
     if start is None:
         raise Refused(502, f"an answer begins with HTTP/1.1 and a status, got {shown(data)}")
-    fields = _checked_fields(data, start.end())
+    fields = _checked_fields(data, start.end(), limits)
     special: dict[bytes, bytes] = {}
     for name, value in _RESPONSE_SPECIAL.findall(fields):
         _collect(special, name, value)
@@ -188,7 +202,8 @@ def parse_response(data: bytes) -> ResponseHead:
     return ResponseHead(
         status=status,
         is_http10=is_http10,
-        close=b"keep-alive" not in options if is_http10 else b"close" in options,
+        # Chunks in HTTP/1.0 are a mistake, of which the connection is better rid: RFC 9112 §6.1.
+        close=is_chunked or b"keep-alive" not in options if is_http10 else b"close" in options,
         length=length,
         is_chunked=is_chunked,
         is_websocket=_is_websocket(special, options),
@@ -196,16 +211,16 @@ def parse_response(data: bytes) -> ResponseHead:
     )
 
 
-def check_beginning(data: bytes) -> None:
+def check_beginning(data: bytes, limits: Limits) -> None:
     """Raises Refused if `data`, a head without its end, can no longer become a request."""
-    if len(data) > MAX_HEAD_BYTES:
-        raise too_large()
+    if len(data) > limits.head_bytes:
+        raise limits.head_too_large()
     if b"\n" in data:
         if (start := _REQUEST_LINE.match(data)) is None:
             raise malformed_start(data)
-        _check_start(*start.groups())
-    elif len(data) > MAX_TARGET_BYTES + 64:
-        raise _target_too_long()
+        _check_start(start[1], start[2], start[3], limits)
+    elif len(data) > limits.target_bytes + 64:
+        raise limits.target_too_long()
     if _BARE_LINE_END.search(data):
         raise Refused(400, "malformed request: a line of its head does not end in CR LF")
 
@@ -229,30 +244,21 @@ def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
     return authority, path if path.startswith(b"/") else b"/" + path
 
 
-def too_large() -> Refused:
-    limits = f"{MAX_HEAD_BYTES} bytes and {MAX_FIELDS} fields"
-    return Refused(431, f"head, trailers and chunk extensions must be at most {limits}")
-
-
-def _target_too_long() -> Refused:
-    return Refused(414, f"target must be at most {MAX_TARGET_BYTES} bytes")
-
-
-def _check_start(method: bytes, target: bytes, version: bytes) -> None:
-    if len(target) > MAX_TARGET_BYTES:
-        raise _target_too_long()
+def _check_start(method: bytes, target: bytes, version: bytes, limits: Limits) -> None:
+    if len(target) > limits.target_bytes:
+        raise limits.target_too_long()
     if method == b"PRI":
         raise Refused(400, "malformed request: HTTP/2 is not spoken here")  # RFC 9113 §3.4
-    if version not in (b"1.0", b"1.1"):
+    if not version.startswith(b"1."):
         raise Refused(505, f"HTTP version must be 1.0 or 1.1, got {version.decode()}")
     if method in (b"CONNECT", b"TRACE"):
         raise Refused(405, f"method {method.decode()} is not served here")
 
 
-def _checked_fields(data: bytes, start: int) -> bytes:
+def _checked_fields(data: bytes, start: int, limits: Limits) -> bytes:
     """The field lines of a whole head, proved to be in the grammar and within the limits."""
-    if len(data) > MAX_HEAD_BYTES or data.count(b"\n", start) > MAX_FIELDS + 1:
-        raise too_large()
+    if len(data) > limits.head_bytes or data.count(b"\n", start) > limits.fields + 1:
+        raise limits.head_too_large()
     fields = _FIELDS.match(data, start)
     assert fields is not None  # it matches nothing, too
     if fields.end() != len(data) - 2:
@@ -300,7 +306,7 @@ def _host(special: dict[bytes, bytes], *, is_http10: bool, authority: bytes) -> 
 
 
 def _is_websocket(special: dict[bytes, bytes], options: frozenset[bytes]) -> bool:
-    """The one protocol that may take over a connection; h2c would pass by all checks (R49)."""
+    """The one protocol that may take over a connection; h2c would pass by all checks."""
     return b"upgrade" in options and special.get(b"upgrade", b"").lower() == b"websocket"
 
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from load_balancer.errors import OWN_SHORTAGE
 from load_balancer.health import Evidence
 from load_balancer.proxy.exchange import Loss
+from load_balancer.proxy.head import Limits
 from load_balancer.proxy.upstream import UpstreamConnection
 from load_balancer.routing import Replica
+from load_balancer.settings import Settings
 
 if TYPE_CHECKING:
     from load_balancer.proxy.exchange import Exchange
 
 # Upper bounds of the latency histogram, seconds: Prometheus's default buckets, and one below.
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-QUEUE_TIMEOUT_S = 5.0  # for a place among the connections of a replica
 
 
 class Stats:
@@ -59,10 +60,9 @@ class Pool:
         path: Path | None = None,
         stats: Stats,
         size: int,
-        connect_timeout_s: float,
         response_timeout_s: float,
-        tunnel_timeout_s: float,
-        idle_s: float,
+        settings: Settings,
+        limits: Limits,
         on_evidence: Callable[[Replica, Evidence | None], None],
     ) -> None:
         self.loop = loop
@@ -71,13 +71,16 @@ class Pool:
         self.name = replica.hostname if replica else "the admin API"
         self.replica_line = f"X-Replica: {replica.hostname}\r\n".encode() if replica else b""
         self.stats = stats
-        self.response_timeout_s = response_timeout_s
-        self.tunnel_timeout_s = tunnel_timeout_s
+        self.limits = limits
+        self.tunnel_timeout_s = settings.tunnel_timeout_s
         self._size = size
-        self._connect_timeout_s = connect_timeout_s
-        self._idle_s = idle_s
+        self._settings = settings
+        self._response_timeout_s = response_timeout_s
         self._on_evidence = on_evidence
-        self.now = loop.time()  # as of the last sweep; exact enough for deadlines
+        # As of the last sweep; exact enough for deadlines.
+        self.now = loop.time()
+        self.response_deadline = self.now + response_timeout_s
+        self._idle_deadline = self.now + settings.pool_idle_s
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
         self._connecting: dict[asyncio.Task[None], Exchange] = {}
@@ -100,7 +103,10 @@ class Pool:
                 connection.carry(exchange)
                 return
         if len(self._all) + len(self._connecting) >= self._size:
-            self._queue.append(exchange)
+            if len(self._queue) < self._settings.max_queue:
+                self._queue.append(exchange)
+            else:
+                self.lost(exchange, Loss.EXHAUSTED)
             return
         task = self.loop.create_task(self._connect(exchange))
         self._connecting[task] = exchange
@@ -111,7 +117,7 @@ class Pool:
             self._all.discard(connection)
             connection.close()
         else:
-            connection.deadline = self.now + self._idle_s
+            connection.deadline = self._idle_deadline
             self._idle.append(connection)
         if self._queue or self._drained is not None:
             self._next()
@@ -138,7 +144,7 @@ class Pool:
 
     async def _connect(self, exchange: Exchange) -> None:
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout(self._settings.connect_timeout_s):
                 connection = await self._open()
         except (OSError, TimeoutError) as error:
             shortage = getattr(error, "errno", None) in OWN_SHORTAGE
@@ -219,6 +225,8 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Ends what has been silent or idle for too long; called a few times a second."""
         self.now = now
+        self.response_deadline = now + self._response_timeout_s
+        self._idle_deadline = now + self._settings.pool_idle_s
         for connection in list(self._all):
             if connection.deadline > now:
                 continue
@@ -227,5 +235,6 @@ class Pool:
                 connection.close()
             else:
                 connection.lose(Loss.TIMED_OUT)
-        while self._queue and perf_counter() > self._queue[0].started_at + QUEUE_TIMEOUT_S:
+        patience_s = self._settings.queue_timeout_s
+        while self._queue and perf_counter() > self._queue[0].started_at + patience_s:
             self._queue.popleft().lost(self, Loss.EXHAUSTED)

@@ -17,12 +17,11 @@ from load_balancer.proxy.body import BodyReader, Chunked, Sized
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.flow_control import (
     BODY_WAITS,
-    MAX_WAITING_BYTES,
     PEER_SLOW,
     PIPELINE_FULL,
     ReadGate,
 )
-from load_balancer.proxy.head import END, RequestHead, check_beginning, parse_request
+from load_balancer.proxy.head import EMPTY_LINES, END, RequestHead, check_beginning, parse_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +40,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self.write: Callable[[bytes], None]  # the transport's own
         self.gate: ReadGate
-        self.deadline = self.server.now + server.settings.client_timeout_s
+        self.deadline = self.server.now + server.settings.head_timeout_s
         self._last_head: RequestHead | None = None  # that may come again
         self._expected: RequestHead | None = None  # the same, while nothing stands in its way
         self._unread = b""
@@ -73,11 +72,11 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         server = self.server
-        self.deadline = server.now + server.settings.idle_timeout_s
+        self.deadline = server.idle_deadline
         if exchange.close or not exchange.request_complete:
             self._linger(whole=exchange.request_complete)
         elif self._unread:
-            self.deadline = server.now + server.settings.client_timeout_s
+            self.deadline = server.now + server.settings.head_timeout_s
             # From the loop, not from here: a pipeline of answers at hand would nest its calls.
             server.loop.call_soon(self._read)
         elif not self._is_full:
@@ -102,7 +101,7 @@ class ClientConnection(asyncio.Protocol):
         elif exchange.request_complete:
             return  # it waits for its answer; of a tunnel, the other end keeps the time
         elif not self.gate.is_open:  # it waits for us to read on
-            self.deadline = now + self.server.settings.client_timeout_s
+            self.deadline = now + self.server.settings.body_timeout_s
         elif exchange.answer_started:
             self._transport.abort()
         else:
@@ -133,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.abort()
             return
         if self._exchange is None and not self._unread:
-            self.deadline = self.server.now + self.server.settings.client_timeout_s
+            self.deadline = self.server.now + self.server.settings.head_timeout_s
         self._unread = self._unread + data if self._unread else data
         self._read()
 
@@ -191,24 +190,26 @@ class ClientConnection(asyncio.Protocol):
                     break
         except wire.Refused as refusal:
             self._refuse(refusal)
-        if len(self._unread) > MAX_WAITING_BYTES:
+        if len(self._unread) > self.server.settings.max_pipelined_bytes:
             self.gate.close(PIPELINE_FULL)
         else:
             self.gate.open(PIPELINE_FULL)
 
     def _read_head(self) -> bool:
         """Whether a whole head was there; its request has started."""
-        # RFC 9112 §2.2: empty lines before a request are no part of it.
-        data = self._unread.lstrip(b"\r\n") if self._unread[:1] in b"\r\n" else self._unread
+        data = self._unread
+        if data.startswith(b"\r\n"):  # RFC 9112 §2.2: empty lines before it are no part of it
+            data = EMPTY_LINES.sub(b"", data, count=1)
         end = data.find(END) + len(END)
         if end < len(END):
             self._unread = data
-            check_beginning(data)
+            check_beginning(data, self.server.limits)
             if self._is_half_closed:
                 self._transport.close()
             return False
         head = parse_request(
             data[:end] if len(data) > end else data,
+            limits=self.server.limits,
             client=self.address,
             authority=self.server.authority,
         )
@@ -217,7 +218,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = Exchange(self, head, head.request_id or _random_id())
         self._exchange = exchange
         if head.has_body:
-            self._body = Chunked() if head.is_chunked else Sized(head.length or 0)
+            self._body = Chunked(self.server.limits) if head.is_chunked else Sized(head.length or 0)
             exchange.expect_body()
             if self._unread:
                 self._read_body(exchange, self._body)
@@ -229,7 +230,7 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _read_body(self, exchange: Exchange, body: BodyReader) -> None:
-        self.deadline = self.server.now + self.server.settings.client_timeout_s
+        self.deadline = self.server.now + self.server.settings.body_timeout_s
         data, self._unread = self._unread, b""
         exchange.read_body(body.read(data))
         if body.is_complete:

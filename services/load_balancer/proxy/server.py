@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from load_balancer.health import Evidence
 from load_balancer.membership import Member
 from load_balancer.proxy import wire
+from load_balancer.proxy.head import Limits
 from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
 from load_balancer.proxy.retry_budget import RetryBudget
@@ -17,6 +18,7 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 
 SWEEP_S = 0.25  # how exact timeouts are
+BACKLOG = 16_384  # clients that connect at once; the kernel has a limit of its own, somaxconn
 ADMIN_CONNECTIONS = 64  # more than it has threads, so that waiting is done there
 ADMIN_TIMEOUT_S = 150.0  # a command may wait for containers to start and requests to end
 
@@ -51,8 +53,13 @@ class Server:
     ) -> None:
         self.settings = settings
         self.table = table
+        self.limits = Limits(
+            settings.max_head_bytes, settings.max_fields, settings.max_target_bytes
+        )
         self.loop = asyncio.get_running_loop()
-        self.now = self.loop.time()  # as of the last sweep; exact enough for deadlines
+        # As of the last sweep; exact enough for deadlines.
+        self.now = self.loop.time()
+        self.idle_deadline = self.now + settings.idle_timeout_s
         self.max_attempts = settings.max_attempts
         self.authority = settings.bind.encode()
         self.is_closing = False
@@ -61,6 +68,7 @@ class Server:
         self._on_evidence = on_evidence
         self._pools: dict[Replica, Pool] = {}
         self._clients: set[ClientConnection] = set()
+        self._clients_at: Counter[bytes] = Counter()  # by address
         self._sockets: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self.admin_pool = self._new_pool(
@@ -71,7 +79,7 @@ class Server:
         """Accepts clients from now on. OSError if the address cannot be had."""
         host, port = self.settings.bind_address
         self._sockets = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, backlog=1024
+            lambda: ClientConnection(self), host, port, backlog=BACKLOG
         )
         self._sweep()
 
@@ -150,18 +158,28 @@ class Server:
     # What clients tell
 
     def connected(self, client: ClientConnection) -> None:
-        if len(self._clients) >= self.settings.max_connections:
-            message = f"there are {self.settings.max_connections} connections, and no room for more"
-            client.turn_away(
-                wire.error_response(503, message, method=b"GET", lines=wire.VIA + wire.CLOSE)
-            )
-            return
-        self._clients.add(client)
+        limit, limit_each = self.settings.max_connections, self.settings.max_connections_per_client
+        if len(self._clients) >= limit:
+            self._turn_away(client, 503, f"there are {limit} connections, and no room for more")
+        elif limit_each and self._clients_at[client.address] >= limit_each:
+            self._turn_away(client, 429, f"one client may have {limit_each} connections")
+        else:
+            self._clients.add(client)
+            self._clients_at[client.address] += 1
 
     def disconnected(self, client: ClientConnection) -> None:
-        self._clients.discard(client)
+        if client in self._clients:
+            self._clients.remove(client)
+            self._clients_at[client.address] -= 1
+            if not self._clients_at[client.address]:
+                del self._clients_at[client.address]
 
     # Within
+
+    @staticmethod
+    def _turn_away(client: ClientConnection, status: int, message: str) -> None:
+        lines = wire.VIA + wire.CLOSE + b"Retry-After: 1\r\n"
+        client.turn_away(wire.error_response(status, message, method=b"GET", lines=lines))
 
     def _new_pool(
         self,
@@ -177,15 +195,15 @@ class Server:
             path=path,
             stats=stats,
             size=size,
-            connect_timeout_s=self.settings.connect_timeout_s,
             response_timeout_s=response_timeout_s,
-            tunnel_timeout_s=self.settings.tunnel_timeout_s,
-            idle_s=self.settings.pool_idle_s,
+            settings=self.settings,
+            limits=self.limits,
             on_evidence=self._on_evidence,
         )
 
     def _sweep(self) -> None:
         self.now = self.loop.time()
+        self.idle_deadline = self.now + self.settings.idle_timeout_s
         self.retry_budget.tick(sum(stats.num_answers for stats in self.stats.values()))
         for client in list(self._clients):
             client.sweep(self.now)

@@ -10,7 +10,7 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.body import BodyReader, Chunked, Sized, UntilClose
 from load_balancer.proxy.exchange import Exchange, Loss
 from load_balancer.proxy.flow_control import PEER_SLOW, ReadGate
-from load_balancer.proxy.head import END, MAX_HEAD_BYTES, ResponseHead, parse_response
+from load_balancer.proxy.head import END, ResponseHead, parse_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +58,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.deadline = self.pool.now + self.pool.response_timeout_s
+        self.deadline = self.pool.response_deadline
         self._write(exchange.sent_by(self))
 
     def write(self, data: bytes) -> None:
-        self.deadline = self.pool.now + self.pool.response_timeout_s
+        self.deadline = self.pool.response_deadline
         self._write(data)
 
     def write_tunnelled(self, data: bytes) -> None:
@@ -123,7 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             self._pass(exchange, last, data)
             return
-        self.deadline = self.pool.now + self.pool.response_timeout_s
+        self.deadline = self.pool.response_deadline
         try:
             self._read(exchange, self._unread + data if self._unread else data)
         except wire.Refused:
@@ -176,7 +176,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             end = data.find(END) + len(END)
             if end < len(END):
-                if len(data) > MAX_HEAD_BYTES or not b"HTTP/1.".startswith(data[:7]):
+                if len(data) > self.pool.limits.head_bytes or not b"HTTP/1.".startswith(data[:7]):
                     raise wire.Refused(502, "an answer without end, or none")
                 self._unread = data
                 return
@@ -192,7 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._end(exchange, is_reusable=is_reusable)
 
     def _read_head(self, exchange: Exchange, data: bytes) -> None:
-        head = parse_response(data)
+        head = parse_response(data, self.pool.limits)
         status = head.status
         if status < 200:
             self._interim(exchange, head)
@@ -201,7 +201,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not wire.has_body(exchange.head.method, status):
             self._body = Sized(0)
         elif head.is_chunked:
-            self._body = Chunked()
+            self._body = Chunked(self.pool.limits)
         elif head.length is not None:
             self._body = Sized(head.length)
         else:
@@ -235,7 +235,7 @@ class UpstreamConnection(asyncio.Protocol):
         )
 
     def _interim(self, exchange: Exchange, head: ResponseHead) -> None:
-        """1xx: RFC 9110 §15.2. 100 was already given by us; 101 only to who asked for it."""
+        """1xx: RFC 9110 §15.2. 101 only to who asked for it."""
         if head.status == 101:
             if not (exchange.head.wants_websocket and head.is_websocket):
                 raise wire.Refused(502, "101 is no answer to what was asked")
@@ -243,7 +243,9 @@ class UpstreamConnection(asyncio.Protocol):
             upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\n"
             exchange.client.write(self._prefix(head, upgrade) + exchange.request_id + END)
             exchange.open_tunnel()
-        elif head.status != 100 and not exchange.head.is_http10:
+        elif head.status == 100 and exchange.head.expects_continue:
+            pass  # we have given it ourselves
+        elif not exchange.head.is_http10:
             exchange.client.write(wire.status_line(head.status) + head.lines + b"\r\n")
 
     def _pass_body(self, exchange: Exchange, payload: bytes, *, is_complete: bool) -> None:

@@ -329,6 +329,19 @@ def test_suspects_are_better_than_nobody(membership: Membership) -> None:
     assert membership.table.route(7) is None
 
 
+def test_the_dead_are_better_than_nobody_if_nobody_replaces_them(events: EventLog) -> None:
+    """Servers that we do not manage may be back before their heartbeat says so."""
+    membership = Membership(SEED_DEPLOYED, Thresholds(fall=2, rise=2), events, keeps_dead=True)
+    membership._now = lambda: 100.0  # type: ignore[method-assign]
+    first, second = serve(membership, "Server1", "Server2")
+    for _ in range(2):
+        membership.learn(first, Evidence.REFUSED)
+    assert sorted(membership.table.replicas) == ["Server2"]
+    for _ in range(2):
+        membership.learn(second, Evidence.REFUSED)
+    assert sorted(membership.table.replicas) == ["Server1", "Server2"]
+
+
 def test_a_past_life_teaches_nothing(membership: Membership, observer: Observer) -> None:
     """Nor does one of a member that has left."""
     (old,) = serve(membership, "Server1")

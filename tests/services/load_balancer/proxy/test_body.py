@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from load_balancer.proxy.body import BodyReader, Chunked, Sized, UntilClose
-from load_balancer.proxy.head import MAX_HEAD_BYTES
+from load_balancer.proxy.head import Limits
 from load_balancer.proxy.wire import Refused
 
+LIMITS = Limits()
 CHUNKS = b'5;a=b\r\nhello\r\n6 ; c="d\\"e"\r\n world\r\n00\r\nX-Trailer: 1\r\n\r\n'
 
 
@@ -24,7 +25,7 @@ def read(reader: BodyReader, data: bytes, *, lump: int) -> bytes:
 @pytest.mark.parametrize("lump", [1, 2, 3, 7, 1000])
 def test_chunked(lump: int) -> None:
     """However it comes; extensions and trailers are left out, what is behind it stays apart."""
-    reader = Chunked()
+    reader = Chunked(LIMITS)
     assert read(reader, CHUNKS + b"GET /", lump=lump) == b"hello world"
     assert (reader.is_complete, reader.rest) == (True, b"GET /")
 
@@ -39,7 +40,7 @@ def test_sized(lump: int) -> None:
 
 def test_bodies_that_are_not_whole() -> None:
     """Go on as they come, and say that there is more."""
-    for reader in (Chunked(), Sized(99), UntilClose()):
+    for reader in (Chunked(LIMITS), Sized(99), UntilClose()):
         data = b"5\r\nhel" if isinstance(reader, Chunked) else b"hel"
         assert (reader.read(data), reader.is_complete) == (b"hel", False)
 
@@ -78,25 +79,25 @@ def test_nothing_is_a_body() -> None:
 )
 @pytest.mark.parametrize("lump", [1, 1000])
 def test_broken_framing_is_refused(data: bytes, lump: int) -> None:
-    """At the byte that breaks it; what two readers could read in two ways is nobody's (R57–R59)."""
+    """At the byte that breaks it; what two readers could read in two ways is nobody's."""
     with pytest.raises(Refused) as refused:
-        read(Chunked(), data, lump=lump)
+        read(Chunked(LIMITS), data, lump=lump)
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("endless", [b"5;a", b"5;a=b" * 3, b"0\r\nX: "])
 def test_overhead_is_bounded(endless: bytes) -> None:
     """What does not end is not kept."""
-    reader = Chunked()
+    reader = Chunked(LIMITS)
     reader.read(endless)
     with pytest.raises(Refused) as refused:
-        read(reader, b"a" * (MAX_HEAD_BYTES + 1), lump=1000)
+        read(reader, b"a" * (LIMITS.head_bytes + 1), lump=1000)
     assert refused.value.status == 431
 
 
 def test_extensions_are_counted_together() -> None:
     """A body of small chunks may not carry more of them than a head could."""
     chunk = b"1;%b\r\na\r\n" % (b"x" * 999)
-    reader = Chunked()
+    reader = Chunked(LIMITS)
     with pytest.raises(Refused):
-        read(reader, chunk * (MAX_HEAD_BYTES // 999 + 1), lump=1000)
+        read(reader, chunk * (LIMITS.head_bytes // 999 + 1), lump=1000)

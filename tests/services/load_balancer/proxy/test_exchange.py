@@ -277,7 +277,7 @@ def test_silence_to_a_post(client: Peer, lab: Lab, order: tuple[str, ...]) -> No
 def test_malformed_answers(
     client: Peer, lab: Lab, order: tuple[str, ...], feed: Feeding, answer: bytes
 ) -> None:
-    """What is no answer in HTTP/1.1 becomes 502, not a byte of it goes on (HTTP.md R40)."""
+    """What is no answer in HTTP/1.1 becomes 502, not a byte of it goes on."""
     client.send(request(b"POST", b"hello"))
     feed.answer(lab.upstream(order[0]), answer)
     assert client.statuses == [502]
@@ -350,7 +350,7 @@ def test_unknown_path_chunked_and_closed(
 def test_other_answers_pass(
     client: Peer, lab: Lab, order: tuple[str, ...], feed: Feeding, status: int
 ) -> None:
-    """Whatever the status; an error of the replica's is an answer (HTTP.md R11)."""
+    """Whatever the status; an error of the replica's is an answer."""
     client.send(request(b"GET"))
     feed.answer(lab.upstream(order[0]), b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nhi" % status)
     assert client.statuses == [status]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from load_balancer.proxy.pool import LATENCY_BUCKETS_S, QUEUE_TIMEOUT_S, Stats
+from load_balancer.proxy.pool import LATENCY_BUCKETS_S, Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,11 +107,11 @@ def test_the_pool_has_a_size(make_lab: Callable[..., Lab]) -> None:
 
 def test_the_queue_has_a_deadline(make_lab: Callable[..., Lab]) -> None:
     """Who waited too long for a connection goes on to the next replica, or is told."""
-    lab = with_one_replica(make_lab(pool_size=1))
+    lab = with_one_replica(make_lab(pool_size=1, queue_timeout_s=5))
     first, second = lab.client(), lab.client()
     first.send(GET)
     second.send(POST)
-    lab.advance(QUEUE_TIMEOUT_S - 0.1)
+    lab.advance(4.9)
     assert second.statuses == []
     lab.advance(0.3)
     assert (first.statuses, second.statuses) == ([], [503])
@@ -122,7 +122,7 @@ def test_the_queue_has_a_deadline(make_lab: Callable[..., Lab]) -> None:
 
 def test_who_leaves_the_queue_costs_nothing(make_lab: Callable[..., Lab]) -> None:
     """The next in the queue gets the connection."""
-    lab = with_one_replica(make_lab(pool_size=1))
+    lab = with_one_replica(make_lab(pool_size=1, queue_timeout_s=5))
     clients = [lab.client() for _ in range(3)]
     for client in clients:
         client.send(GET)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from load_balancer.proxy import head
-from load_balancer.proxy.flow_control import MAX_WAITING_BYTES
+from load_balancer.proxy.head import Limits
 from load_balancer.proxy.protocol import LINGER_BYTES, LINGER_S
+from load_balancer.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .conftest import Feeding, Lab, Peer
 
+LIMITS = Limits()
 GET = b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\n\r\n"
 ADDED = (
     b"X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Host: lab\r\nX-Forwarded-Proto: http\r\n"
@@ -101,7 +102,7 @@ def test_body_goes_on_as_it_comes(client: Peer, replica: Callable[[], Peer]) -> 
 
 
 def test_get_with_a_body(client: Peer, replica: Callable[[], Peer], feed: Feeding) -> None:
-    """A body that nobody expects is framed and forwarded all the same (HTTP.md R56)."""
+    """A body that nobody expects is framed and forwarded all the same."""
     feed.request(client, POST.replace(b"POST", b"GET"))
     assert replica().received == POST_FORWARDED.replace(b"POST", b"GET")
 
@@ -156,7 +157,7 @@ def test_clients_cannot_name_the_replica(client: Peer, replica: Callable[[], Pee
 
 
 def test_a_connection_is_kept(client: Peer, lab: Lab, replica: Callable[[], Peer]) -> None:
-    """Twenty requests in turn take one connection on either side (HTTP.md R13)."""
+    """Twenty requests in turn take one connection on either side."""
     for _ in range(20):
         client.send(GET)
         replica().send(OK)
@@ -189,7 +190,7 @@ def test_pipelined_body_waits_for_its_turn(client: Peer, replica: Callable[[], P
 
 def test_a_long_pipeline_is_not_read(client: Peer, replica: Callable[[], Peer]) -> None:
     """Too many waiting requests stop the reading; each answer lets it go on."""
-    number = MAX_WAITING_BYTES // len(GET) + 5
+    number = Settings().max_pipelined_bytes // len(GET) + 5
     for _ in range(number):
         client.send(GET)
     assert not client.is_read
@@ -315,9 +316,9 @@ def test_upgrade_with_a_body_is_ignored(
         (b"CONNECT lab:443 HTTP/1.1\r\nHost: lab\r\n\r\n", 405),
         (b"TRACE / HTTP/1.1\r\nHost: lab\r\n\r\n", 405),
         (b"GET http:///home HTTP/1.1\r\nHost: lab\r\n\r\n", 400),
-        (b"GET /%b HTTP/1.1\r\nHost: lab\r\n\r\n" % (b"a" * head.MAX_TARGET_BYTES), 414),
+        (b"GET /%b HTTP/1.1\r\nHost: lab\r\n\r\n" % (b"a" * LIMITS.target_bytes), 414),
         (b"GET / HTTP/1.1\r\nHost: lab\r\n%b\r\n" % (b"X: y\r\n" * 101), 431),
-        (b"GET / HTTP/1.1\r\nHost: lab\r\nX: %b\r\n\r\n" % (b"a" * head.MAX_HEAD_BYTES), 431),
+        (b"GET / HTTP/1.1\r\nHost: lab\r\nX: %b\r\n\r\n" % (b"a" * LIMITS.head_bytes), 431),
     ],
 )
 def test_refused_requests(
@@ -342,7 +343,7 @@ def test_a_target_of_8000_octets_passes(client: Peer, replica: Callable[[], Peer
 def test_endless_heads_are_cut(client: Peer, feed: Feeding) -> None:
     """A head without an end is refused when it is too large, whatever it consists of."""
     client.send(b"GET / HTTP/1.1\r\nHost: lab\r\nX: ")
-    for _ in range(head.MAX_HEAD_BYTES // 1024 + 1):
+    for _ in range(LIMITS.head_bytes // 1024 + 1):
         client.send(b"a" * 1024)
     assert client.statuses == [431]
 
@@ -351,7 +352,7 @@ def test_a_head_is_not_blamed_for_what_came_before(
     client: Peer, replica: Callable[[], Peer]
 ) -> None:
     """The beginning of a head may come in one read with a body larger than any head may be."""
-    body = b"a" * (head.MAX_HEAD_BYTES + 1)
+    body = b"a" * (LIMITS.head_bytes + 1)
     long_post = POST.replace(b": 5\r\n\r\nhello", b": %d\r\n\r\n" % len(body)) + body
     client.send(long_post + GET[:20])
     client.send(GET[20:])
@@ -367,7 +368,7 @@ def test_endless_overhead_of_chunks_is_cut(
     """Trailers and chunk extensions, which we only throw away, have a head's limit together."""
     client.send(CHUNKED_HEAD + b"2\r\nhi\r\n" + overhead)
     filling = b"X: y\r\n" * 200 if overhead == b"0\r\n" else b"a" * 1200
-    for _ in range(head.MAX_HEAD_BYTES // 1200 + 2):
+    for _ in range(LIMITS.head_bytes // 1200 + 2):
         client.send(filling)
     assert client.statuses == [431]
     assert not replica().is_open
@@ -377,7 +378,7 @@ def test_endless_overhead_of_chunks_is_cut(
 def test_many_small_chunks_pass(client: Peer, replica: Callable[[], Peer]) -> None:
     """A body that trickles has more overhead than body, and is not cut for that."""
     client.send(CHUNKED_HEAD)
-    for _ in range(head.MAX_HEAD_BYTES // 6 + 100):
+    for _ in range(LIMITS.head_bytes // 6 + 100):
         client.send(b"1\r\na\r\n")
     client.send(b"0\r\n\r\n")
     replica().send(OK)
@@ -408,7 +409,7 @@ def test_a_broken_body_behind_an_answer_cuts(client: Peer, replica: Callable[[],
 
 def test_idle_connections_end(make_lab: Callable[..., Lab]) -> None:
     """Without a word, after the first seconds or after an answer."""
-    lab = make_lab(client_timeout_s=10, idle_timeout_s=75)
+    lab = make_lab(head_timeout_s=10, idle_timeout_s=75)
     silent, served = lab.client(), lab.client()
     served.send(GET)
     lab.upstream(lab.order(b"1")[0]).send(OK)
@@ -424,7 +425,7 @@ def test_idle_connections_end(make_lab: Callable[..., Lab]) -> None:
 
 @pytest.mark.parametrize("before", [b"", GET], ids=["first", "after another"])
 def test_a_dripping_head_is_cut(lab: Lab, client: Peer, before: bytes) -> None:
-    """The time for a head is counted from its first byte, not from its last (HTTP.md R62)."""
+    """The time for a head is counted from its first byte, not from its last."""
     client.send(before)
     if before:
         lab.upstream(lab.order(b"1")[0]).send(OK)
@@ -528,7 +529,7 @@ def test_a_client_that_leaves_takes_its_request_along(
 
 
 def test_half_a_request_is_cut_at_the_replica(client: Peer, replica: Callable[[], Peer]) -> None:
-    """A body that ends early must not look complete (HTTP.md R54)."""
+    """A body that ends early must not look complete."""
     client.send(POST[:-1])
     client.close()
     assert replica().was_cut

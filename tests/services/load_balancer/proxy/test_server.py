@@ -53,6 +53,19 @@ def test_too_many_connections(make_lab: Callable[..., Lab]) -> None:
     assert newcomer.statuses == [200]
 
 
+def test_too_many_connections_of_one_client(make_lab: Callable[..., Lab]) -> None:
+    """Of which there is no limit unless it is set: then 429, and others are served."""
+    lab = make_lab(max_connections_per_client=2)
+    clients = [lab.client() for _ in range(3)]
+    assert clients[2].statuses == [429]
+    assert b"Retry-After: 1\r\n" in clients[2].received
+    clients[0].close()
+    newcomer = lab.client()
+    newcomer.send(GET)
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    assert newcomer.statuses == [200]
+
+
 # Leaving
 
 

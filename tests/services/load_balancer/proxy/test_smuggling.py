@@ -236,7 +236,7 @@ def test_poisoned_queue(lab: Lab) -> None:
 
 @pytest.mark.parametrize("upgrade", [b"h2c", b"websocket, h2c", b"TLS/1.3", b"x"])
 def test_no_tunnel(lab: Lab, upgrade: bytes) -> None:
-    """Even a replica that would change the protocol is not asked to, and not let (R49); only
+    """Even a replica that would change the protocol is not asked to, and not let; only
     WebSocket may."""
     client = lab.client()
     client.send(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .conftest import Feeding, Lab, Peer
 
 GET = b"GET /home HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: lab\r\nX-Request-ID: 1\r\nContent-Length: 5\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 OURS = b"Via: 1.1 ringlab\r\nX-Replica: Server1\r\nX-Request-ID: 1\r\n"
 
@@ -82,7 +83,7 @@ def test_until_close_to_http_1_0(lab: Lab, client: Peer) -> None:
     [b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b""],
 )
 def test_head(lab: Lab, client: Peer, feed: Feeding, framing: bytes) -> None:
-    """An answer to HEAD ends with its head, whatever it announces (HTTP.md R46)."""
+    """An answer to HEAD ends with its head, whatever it announces."""
     upstream = lab.ask(client, GET.replace(b"GET", b"HEAD"))
     feed.answer(upstream, b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n")
     kept = framing if b"Length" in framing else b""
@@ -112,11 +113,23 @@ def test_a_stray_body_goes_nowhere(lab: Lab, client: Peer, feed: Feeding) -> Non
 
 
 def test_interim_answers(lab: Lab, client: Peer, feed: Feeding) -> None:
-    """They go on as they come; 100, which we have given ourselves, does not (R45)."""
+    """They go on as they come."""
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"
-    feed.answer(lab.ask(client, GET), b"HTTP/1.1 100 Continue\r\n\r\n" + hints * 2 + OK)
+    feed.answer(lab.ask(client, GET), hints * 2 + OK)
     assert client.received.startswith(hints * 2 + b"HTTP/1.1 200 OK\r\n")
     assert client.statuses == [103, 103, 200]
+
+
+def test_continue_is_said_once(lab: Lab, client: Peer, feed: Feeding) -> None:
+    """A replica's 100 goes on unless we have said it ourselves (RFC 9110 §15.2)."""
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    feed.answer(lab.ask(client, GET), go_on + OK)
+    assert client.statuses == [100, 200]
+    client.take()
+    client.send(POST.replace(b"Host", b"Expect: 100-continue\r\nHost"))
+    client.send(b"hello")
+    feed.answer(lab.upstream("Server1"), go_on + OK)
+    assert client.statuses == [100, 200]
 
 
 def test_interim_answers_to_http_1_0(lab: Lab, client: Peer) -> None:
@@ -195,7 +208,7 @@ def test_a_broken_chunk_cuts(lab: Lab, client: Peer, feed: Feeding) -> None:
     "surplus", [OK, b"x", b"HTTP/1.1 200", b"\r\nHTTP/1.1 100 Continue\r\n\r\n"]
 )
 def test_surplus_reaches_nobody(lab: Lab, client: Peer, surplus: bytes) -> None:
-    """What is behind an answer, at once or later, ends the connection (HTTP.md R60)."""
+    """What is behind an answer, at once or later, ends the connection."""
     upstream = lab.ask(client, GET)
     upstream.send(OK.replace(b"hi", b"no") + surplus)
     assert not upstream.is_open
