@@ -24,7 +24,7 @@ from replica import create_app
 NUM_THREADS = 8
 # Room for the load balancer's pool at concurrency 100 several times over (waitress's own 100 is
 # too few), and below the usual soft limit of 1024 open files.
-CONNECTION_LIMIT = 1000
+CONNECTION_LIMIT = 1100
 # What the kernel queues while the process is frozen: a paused replica accepts and stays silent.
 BACKLOG = 1024
 # Longer than a client keeps an idle connection (60 s in nginx), so that the client is the one who
