@@ -107,7 +107,7 @@ report: venv ## write one page of all notebooks as they were executed, dist/cour
 
 ##@ The project
 
-.PHONY: venv test lint lock
+.PHONY: venv test lint bench lock
 venv: .venv/.bootstrapped ## make or renew the virtual environment
 
 .venv/.bootstrapped: pyproject.toml constraints.txt scripts/bootstrap
@@ -121,6 +121,9 @@ lint: venv ## what takes seconds: ruff, mypy, ansible-lint
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/ansible-lint --offline
+
+bench: venv ## measure the data plane beside nginx, HAProxy and a student's balancer (5 min)
+	@.venv/bin/python -m benchmarks data_plane
 
 # One version of each for all Pythons: pip reads markers as for itself, also when it downloads for
 # an image's Python.

@@ -1,0 +1,1 @@
+"""What ringlab measures itself with, side by side with others. One package per chapter."""

@@ -1,0 +1,1 @@
+"""The data plane beside nginx, HAProxy and a student's balancer."""
