@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(10.0, gt=0, description="between two pieces of a body: then 408")
     idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
-    pool_size: int = Field(1024, ge=1, description="connections to one replica; more must wait")
+    pool_size: int = Field(900, ge=1, description="connections to one replica; more must wait")
     max_queue: int = Field(
         16_384, ge=0, description="requests that wait for a connection to one replica: then 503"
     )
