@@ -55,6 +55,7 @@ class Exchange:
         "close",
         "done",
         "head",
+        "is_plain",
         "is_tunnel",
         "key",
         "replica",
@@ -81,6 +82,8 @@ class Exchange:
         # Its answer
         self.answer_started = False
         self.close = head.close  # the client's connection, when this is answered
+        # Nothing of ours has to change in the answer but the request id.
+        self.is_plain = head.is_plain
         self.done = False
         self.is_tunnel = False  # after 101: bytes go both ways, and mean nothing to us
 
@@ -89,7 +92,7 @@ class Exchange:
     def expect_body(self) -> None:
         """Its body comes after the head, by `read_body` and `read_end`. Refused if it is announced
         to be too long."""
-        self.request_complete = False
+        self.request_complete = self.is_plain = False
         self._body = []
         self._check_length(self.head.length or 0)
 
@@ -103,6 +106,7 @@ class Exchange:
 
     def read_end(self) -> None:
         self.request_complete = True
+        self.is_plain = self.head.is_plain and not self.client.server.is_closing
         if self.head.is_chunked and not self.done:
             self._forward(wire.LAST_CHUNK)
 
@@ -149,25 +153,26 @@ class Exchange:
         elif server.is_admin(head.path):
             server.admin_pool.acquire(self)
         else:
-            self._try(server.table.route(self.key))
+            self.route()
 
-    def _try(self, replica: Replica | None) -> None:
-        self.replica = replica
+    def route(self) -> None:
+        """To the replica that serves its key."""
+        server = self.client.server
+        self.replica = replica = server.table.route(self.key)
         if replica is not None:
-            self.client.server.pool(replica).acquire(self)
+            (server.pools.get(replica) or server.pool(replica)).acquire(self)
         else:
             # From the loop: in the midst of a read, the rest of the request may be at hand.
-            self.client.server.loop.call_soon(self._fail_for_want_of_replicas)
+            server.loop.call_soon(self._fail_for_want_of_replicas)
 
-    def sent_by(self, upstream: UpstreamConnection) -> bytes:
+    def carried_by(self, upstream: UpstreamConnection) -> bytes:
         """What goes out by a connection that the pool has found: the head, and what there is of
         the body."""
         self.upstream = upstream
         self._sent = True
-        head = self.head.forwarded + self.request_id + END
         if self._body is None:
-            return head
-        data = b"".join((head, *self._body))
+            return self.head.forwarded + self.request_id + END
+        data = b"".join((self.head.forwarded, self.request_id, END, *self._body))
         self._forget_long_body()
         self.client.gate.open(BODY_WAITS)
         return data
@@ -184,7 +189,8 @@ class Exchange:
         successor = self._successor() if self.replica is not None else None
         if successor is not None:
             pool.stats.retries += 1
-            self._try(successor)
+            self.replica = successor
+            self.client.server.pool(successor).acquire(self)
         else:
             self.fail(STATUS.get(loss, 502), f"{pool.name} {loss.value}")
 
@@ -209,16 +215,6 @@ class Exchange:
         return self._body is not None or not self.head.has_body
 
     # Its answer
-
-    @property
-    def takes_whole_answers(self) -> bool:
-        """Whether nothing of ours has to change in an answer but the request id."""
-        return (
-            self.head.is_plain
-            and self.request_complete
-            and not self.close
-            and not self.client.server.is_closing
-        )
 
     def open_tunnel(self) -> None:
         self.answer_started = self.is_tunnel = self.close = True

@@ -99,7 +99,7 @@ class Pool:
         """Calls `exchange.send_to` with a connection, now or later, or `exchange.lost`."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable:
+            if not connection.is_closing():
                 connection.carry(exchange)
                 return
         if len(self._all) + len(self._connecting) >= self._size:
@@ -113,12 +113,12 @@ class Pool:
 
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """The connection's exchange is over."""
-        if not reusable or self._drained is not None:
-            self._all.discard(connection)
-            connection.close()
-        else:
+        if reusable and self._drained is None:
             connection.deadline = self._idle_deadline
             self._idle.append(connection)
+        else:
+            self._all.discard(connection)
+            connection.close()
         if self._queue or self._drained is not None:
             self._next()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from random import randrange
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from load_balancer.proxy import wire
@@ -79,13 +80,15 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = server.now + server.settings.head_timeout_s
             # From the loop, not from here: a pipeline of answers at hand would nest its calls.
             server.loop.call_soon(self._read)
-        elif not self._is_full:
+        elif not (self._is_full or server.is_closing):
             self._expected = self._last_head
 
     def close_when_idle(self) -> None:
         """The server stops: an idle connection ends now, another with its answer."""
         if self._exchange is None:
             self._transport.close()
+        else:
+            self._exchange.is_plain = False
 
     def sweep(self, now: float) -> None:
         """Ends what has been idle or too slow; called a few times a second."""
@@ -124,7 +127,8 @@ class ClientConnection(asyncio.Protocol):
             request_id = expected.repeated(data)
             if request_id is not None:
                 self._exchange = exchange = Exchange(self, expected, request_id or _random_id())
-                exchange.start()
+                exchange.started_at = perf_counter()
+                exchange.route()
                 return
         if self._is_deaf:
             self._linger_bytes += len(data)
@@ -143,6 +147,7 @@ class ClientConnection(asyncio.Protocol):
             if exchange.is_tunnel or not exchange.request_complete:
                 return False
             exchange.close = exchange.close or not self._unread
+            exchange.is_plain = exchange.is_plain and not exchange.close
         elif self._unread and not self._is_deaf:
             self.server.loop.call_soon(self._read)
         else:
@@ -213,7 +218,8 @@ class ClientConnection(asyncio.Protocol):
             client=self.address,
             authority=self.server.authority,
         )
-        self._last_head = None if head.has_body or self.server.is_admin(head.path) else head
+        can_repeat = not (head.has_body or head.close or head.max_forwards is not None)
+        self._last_head = head if can_repeat and not self.server.is_admin(head.path) else None
         self._unread = data[end:]
         exchange = Exchange(self, head, head.request_id or _random_id())
         self._exchange = exchange
@@ -224,6 +230,8 @@ class ClientConnection(asyncio.Protocol):
                 self._read_body(exchange, self._body)
         if self._is_half_closed and not self._unread:
             exchange.close = True
+        if exchange.close or self.server.is_closing:
+            exchange.is_plain = False
         if exchange.close and exchange.request_complete:
             self._is_deaf = True
         exchange.start()

@@ -66,7 +66,7 @@ class Server:
         self.retry_budget = RetryBudget(settings.retry_share)
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self._on_evidence = on_evidence
-        self._pools: dict[Replica, Pool] = {}
+        self.pools: dict[Replica, Pool] = {}
         self._clients: set[ClientConnection] = set()
         self._clients_at: Counter[bytes] = Counter()  # by address
         self._sockets: asyncio.Server | None = None
@@ -98,20 +98,20 @@ class Server:
         await asyncio.sleep(0)  # they have left, and their requests are not tried elsewhere
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for pool in [*self._pools.values(), self.admin_pool]:
+        for pool in [*self.pools.values(), self.admin_pool]:
             pool.cut()
 
     # What exchanges ask
 
     def pool(self, replica: Replica) -> Pool:
         try:
-            return self._pools[replica]
+            return self.pools[replica]
         except KeyError:
             stats = self.stats[replica.hostname]
             pool = self._new_pool(
                 replica, None, stats, self.settings.pool_size, self.settings.response_timeout_s
             )
-            self._pools[replica] = pool
+            self.pools[replica] = pool
             return pool
 
     @staticmethod
@@ -122,19 +122,19 @@ class Server:
 
     async def drain(self, replica: Replica, timeout_s: float) -> None:
         """Returns when no request is in flight to `replica`, or cuts them after `timeout_s`."""
-        if (pool := self._pools.get(replica)) is not None:
+        if (pool := self.pools.get(replica)) is not None:
             await pool.drain(timeout_s)
-            self._pools.pop(replica, None)
+            self.pools.pop(replica, None)
 
     def cut(self, replica: Replica) -> None:
         """Closes all connections to `replica` now; what is in flight fails over."""
-        if (pool := self._pools.pop(replica, None)) is not None:
+        if (pool := self.pools.pop(replica, None)) is not None:
             pool.cut()
 
     @property
     def in_flight(self) -> dict[str, int]:
         """Requests that each replica has not answered yet, by hostname."""
-        pools = list(self._pools.items())  # a copy: the admin API asks from another thread
+        pools = list(self.pools.items())  # a copy: the admin API asks from another thread
         return {replica.hostname: pool.in_flight for replica, pool in pools}
 
     @property
@@ -149,7 +149,7 @@ class Server:
     def replica_started(self, member: Member, replica: Replica) -> None: ...
 
     def replica_suspected(self, replica: Replica) -> None:
-        if (pool := self._pools.get(replica)) is not None:
+        if (pool := self.pools.get(replica)) is not None:
             pool.give_up_connecting()
 
     def replica_died(self, member: Member, replica: Replica) -> None:
@@ -207,6 +207,6 @@ class Server:
         self.retry_budget.tick(sum(stats.num_answers for stats in self.stats.values()))
         for client in list(self._clients):
             client.sweep(self.now)
-        for pool in [*self._pools.values(), self.admin_pool]:
+        for pool in [*self.pools.values(), self.admin_pool]:
             pool.sweep(self.now)
         self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)

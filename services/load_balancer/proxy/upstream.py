@@ -39,7 +39,9 @@ class UpstreamConnection(asyncio.Protocol):
         # For the connection's life
         self.pool = pool
         self._transport: asyncio.Transport
-        self._write: Callable[[bytes], None]  # the transport's own
+        # The transport's own:
+        self._write: Callable[[bytes], None]
+        self.is_closing: Callable[[], bool]
         self._gate: ReadGate
         self._last: WholeAnswer | None = None
         # For one exchange
@@ -59,7 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.deadline = self.pool.response_deadline
-        self._write(exchange.sent_by(self))
+        self._write(exchange.carried_by(self))
 
     def write(self, data: bytes) -> None:
         self.deadline = self.pool.response_deadline
@@ -95,15 +97,12 @@ class UpstreamConnection(asyncio.Protocol):
     def resume(self) -> None:
         self._gate.open(PEER_SLOW)
 
-    @property
-    def is_usable(self) -> bool:
-        return not self._transport.is_closing()
-
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._write = transport.write
+        self.is_closing = transport.is_closing
         self._gate = ReadGate(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -117,11 +116,19 @@ class UpstreamConnection(asyncio.Protocol):
             and len(data) == last.num_bytes
             and self._head is None
             and not self._unread
-            and data.startswith(last.data)
-            and exchange.takes_whole_answers
+            and exchange.is_plain
             and not self._is_full
+            and data.startswith(last.data)
         ):
-            self._pass(exchange, last, data)
+            # The whole answer, under the head that the last one had.
+            self.exchange = None
+            exchange.done = True
+            pool = self.pool
+            pool.stats.answered(last.status, perf_counter() - exchange.started_at)
+            pool.release(self, reusable=True)
+            client = exchange.client
+            client.write(b"".join((last.prefix, exchange.request_id, END, data[last.head_bytes :])))
+            client.exchange_done()
             return
         self.deadline = self.pool.response_deadline
         try:
@@ -156,16 +163,6 @@ class UpstreamConnection(asyncio.Protocol):
             self.exchange.client.gate.open(PEER_SLOW)
 
     # Reading
-
-    def _pass(self, exchange: Exchange, last: WholeAnswer, data: bytes) -> None:
-        """The whole answer, under the head that the last one had."""
-        client = exchange.client
-        self.exchange = None
-        pool = self.pool
-        pool.stats.answered(last.status, perf_counter() - exchange.started_at)
-        pool.release(self, reusable=True)
-        client.write(b"".join((last.prefix, exchange.request_id, END, data[last.head_bytes :])))
-        exchange.end()
 
     def _read(self, exchange: Exchange, data: bytes) -> None:
         self._unread = b""
@@ -218,7 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._held = b"".join(
             (prefix, exchange.request_id, b"\r\n", exchange.connection_line(), b"\r\n")
         )
-        is_plain = length is not None and not head.close and exchange.takes_whole_answers
+        is_plain = length is not None and not head.close and exchange.is_plain
         self._last = WholeAnswer(data, head, prefix) if is_plain and status != 304 else None
 
     def _prefix(self, head: ResponseHead, framing: bytes) -> bytes:

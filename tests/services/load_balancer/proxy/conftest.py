@@ -299,7 +299,7 @@ def make_lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Lab]]:
 
     def make(**settings: Any) -> Lab:
         lab = Lab(**settings)
-        for module in ("exchange", "pool", "upstream"):
+        for module in ("exchange", "pool", "protocol", "upstream"):
             monkeypatch.setattr(f"load_balancer.proxy.{module}.perf_counter", lab.loop.time)
         labs.append(lab)
         return lab
