@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOAD_BALANCER_", frozen=True)
 
     bind: str = Field("127.0.0.1:5050", description="HOST:PORT of the traffic and the admin API")
+    reuse_port: bool = Field(
+        False, description="let the process that takes over listen beside this one (SO_REUSEPORT)"
+    )
     replica: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="NAME=HOST:PORT of a server that we do not manage; repeatable"
     )
@@ -189,7 +192,7 @@ def from_command_line(arguments: Sequence[str] | None = None) -> Settings:
     )
     for name, field in Settings.model_fields.items():
         option: dict[str, Any] = {"default": argparse.SUPPRESS, "metavar": name.upper()}
-        if name == "open_admin":
+        if field.annotation is bool:
             option = {"default": argparse.SUPPRESS, "action": "store_true"}
         elif name == "replica":
             option |= {"action": "append", "metavar": "NAME=HOST:PORT"}

@@ -19,7 +19,6 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.flow_control import BODY_WAITS, MAX_WAITING_BYTES
 from load_balancer.proxy.head import END, IDEMPOTENT_METHODS, RequestHead
 from load_balancer.routing import Replica
-from ring import key_of
 
 if TYPE_CHECKING:
     from load_balancer.proxy.pool import Pool
@@ -65,12 +64,14 @@ class Exchange:
         "upstream",
     )
 
-    def __init__(self, client: ClientConnection, head: RequestHead, request_id: bytes) -> None:
+    def __init__(
+        self, client: ClientConnection, head: RequestHead, request_id: bytes, key: int
+    ) -> None:
         self.client = client
         # The request
         self.head = head
         self.request_id = request_id
-        self.key = key_of(request_id)
+        self.key = key
         self.request_complete = True
         self._body: list[bytes] | None = None  # None: there is none, or too much of it was sent
         self._body_bytes = 0

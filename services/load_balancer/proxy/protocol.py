@@ -23,6 +23,7 @@ from load_balancer.proxy.flow_control import (
     ReadGate,
 )
 from load_balancer.proxy.head import EMPTY_LINES, END, RequestHead, check_beginning, parse_request
+from ring import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,9 @@ class ClientConnection(asyncio.Protocol):
             self._expected = None
             request_id = expected.repeated(data)
             if request_id is not None:
-                self._exchange = exchange = Exchange(self, expected, request_id or _random_id())
+                request_id = request_id or _random_id()
+                # Decimal digits, which are their own key.
+                self._exchange = exchange = Exchange(self, expected, request_id, int(request_id))
                 exchange.started_at = perf_counter()
                 exchange.route()
                 return
@@ -221,8 +224,8 @@ class ClientConnection(asyncio.Protocol):
         can_repeat = not (head.has_body or head.close or head.max_forwards is not None)
         self._last_head = head if can_repeat and not self.server.is_admin(head.path) else None
         self._unread = data[end:]
-        exchange = Exchange(self, head, head.request_id or _random_id())
-        self._exchange = exchange
+        request_id = head.request_id or _random_id()
+        self._exchange = exchange = Exchange(self, head, request_id, key_of(request_id))
         if head.has_body:
             self._body = Chunked(self.server.limits) if head.is_chunked else Sized(head.length or 0)
             exchange.expect_body()

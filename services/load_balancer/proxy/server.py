@@ -79,7 +79,11 @@ class Server:
         """Accepts clients from now on. OSError if the address cannot be had."""
         host, port = self.settings.bind_address
         self._sockets = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, backlog=BACKLOG
+            lambda: ClientConnection(self),
+            host,
+            port,
+            backlog=BACKLOG,
+            reuse_port=self.settings.reuse_port,
         )
         self._sweep()
 
@@ -87,6 +91,7 @@ class Server:
         """Accepts no more, answers what is in flight, and cuts what takes longer than `grace_s`."""
         self.is_closing = True
         if self._sockets is not None:
+            await asyncio.sleep(0)  # the kernel would reset who has connected and is not accepted
             self._sockets.close()
         deadline = self.loop.time() + grace_s
         while self._clients and self.loop.time() < deadline:

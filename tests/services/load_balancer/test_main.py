@@ -302,6 +302,41 @@ def test_it_answers_what_is_under_way_and_ends(
     assert balancer.lines[-1].endswith(" INFO stopping")
 
 
+def test_another_process_takes_over(
+    start: Start, replica: Replica, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """With --reuse-port it listens beside the first, which then ends: no connection is refused."""
+    arguments = [f"--replica=Server1=127.0.0.1:{replica.port}", "--reuse-port"]
+    first = start(*arguments)
+    second = Process(first.port, arguments, tmp_path / "second")
+    stop, statuses = threading.Event(), Counter[int]()
+
+    def serve() -> None:
+        while not stop.is_set():
+            with suppress(queue.Empty):
+                replica._asked.get(timeout=0.1)[0].sendall(LAST_HELLO)
+
+    def ask() -> None:
+        while not stop.is_set():
+            statuses[first.ask("GET", "/home")[0].status] += 1
+
+    threads = [threading.Thread(target=each) for each in (serve, ask, ask)]
+    try:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: any("serving" in line for line in second.lines))
+        assert first.stop() == 0
+        answered = statuses.total()
+        wait_until(lambda: statuses.total() > answered + 20)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        second.child.kill()
+        second.child.wait()
+    assert list(statuses) == [200]
+
+
 def test_it_ends_while_it_waits_for_the_provisioner(start: Start, tmp_path: Path) -> None:
     """Also before it has begun to serve; by Ctrl-C as well."""
     with socket.socket(socket.AF_UNIX) as silent:
