@@ -47,7 +47,6 @@ class Exchange:
     __slots__ = (
         "_body",
         "_body_bytes",
-        "_sent",
         "_tried",
         "answer_started",
         "client",
@@ -55,6 +54,7 @@ class Exchange:
         "done",
         "head",
         "is_plain",
+        "is_sent",
         "is_tunnel",
         "key",
         "replica",
@@ -79,7 +79,7 @@ class Exchange:
         self.upstream: UpstreamConnection | None = None
         self.replica: Replica | None = None  # that was tried last
         self._tried: tuple[str, ...] = ()  # and before, hostnames
-        self._sent = False
+        self.is_sent = False
         # Its answer
         self.answer_started = False
         self.close = head.close  # the client's connection, when this is answered
@@ -166,11 +166,8 @@ class Exchange:
             # From the loop: in the midst of a read, the rest of the request may be at hand.
             server.loop.call_soon(self._fail_for_want_of_replicas)
 
-    def carried_by(self, upstream: UpstreamConnection) -> bytes:
-        """What goes out by a connection that the pool has found: the head, and what there is of
-        the body."""
-        self.upstream = upstream
-        self._sent = True
+    def message(self) -> bytes:
+        """What goes out by a connection that was found: the head, and what there is of the body."""
         if self._body is None:
             return self.head.forwarded + self.request_id + END
         data = b"".join((self.head.forwarded, self.request_id, END, *self._body))
@@ -202,7 +199,7 @@ class Exchange:
         self._tried += (self.replica.hostname,)
         if len(self._tried) >= server.max_attempts:
             return None
-        if self._sent and not (
+        if self.is_sent and not (
             self.head.method in IDEMPOTENT_METHODS
             and self._is_body_at_hand
             and server.retry_budget.withdraw()

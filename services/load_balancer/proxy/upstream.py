@@ -60,8 +60,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def carry(self, exchange: Exchange) -> None:
         self.exchange = exchange
+        exchange.upstream = self
+        exchange.is_sent = True
         self.deadline = self.pool.response_deadline
-        self._write(exchange.carried_by(self))
+        self._write(exchange.message())
 
     def write(self, data: bytes) -> None:
         self.deadline = self.pool.response_deadline
