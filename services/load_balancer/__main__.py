@@ -50,7 +50,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
         else:
             membership.suspect(replica)
 
-    server = Server(settings, membership.table, admin_socket, on_evidence)
+    server = Server(settings, membership.table, admin_socket, on_evidence, events.record)
     provisioner = (
         ProvisionerClient(settings.provisioner_socket) if settings.provisioner_socket else None
     )

@@ -21,7 +21,8 @@ KEPT = 1000  # events a late subscriber can still ask for
 
 @dataclass(frozen=True)
 class Event:
-    """`kind` is one of joined, suspect, alive, dead, replaced, draining, drained, ring."""
+    """`kind` is one of joined, suspect, alive, dead, replaced, draining, drained, ejected,
+    readmitted, ring."""
 
     id: int
     time: float  # seconds since the epoch

@@ -43,6 +43,9 @@ class Metrics(Collector):
         retries = CounterMetricFamily(
             "ringlab_retries", "Tries that went on to another replica", labels=["replica"]
         )
+        ejections = CounterMetricFamily(
+            "ringlab_ejections", "Times that a replica was an outlier", labels=["replica"]
+        )
         latency = HistogramMetricFamily(
             "ringlab_latency_seconds", "From request to the answer's end", labels=["replica"]
         )
@@ -51,6 +54,7 @@ class Metrics(Collector):
                 requests.add_metric([hostname, f"{digit}xx"], count)
             losses.add_metric([hostname], stats.losses)
             retries.add_metric([hostname], stats.retries)
+            ejections.add_metric([hostname], self._server.restraints.ejections[hostname])
             bounds = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
             cumulative = itertools.accumulate(stats.latency_counts)
             latency.add_metric(
@@ -73,4 +77,14 @@ class Metrics(Collector):
         version = CounterMetricFamily(
             "ringlab_table_version", "Routing tables published", self._membership.table.version
         )
-        yield from (requests, losses, retries, latency, in_flight, health, clients, version)
+        yield from (
+            requests,
+            losses,
+            retries,
+            ejections,
+            latency,
+            in_flight,
+            health,
+            clients,
+            version,
+        )

@@ -74,6 +74,16 @@ class Settings(BaseSettings):
         0.3, gt=0, description="until one that finds no connection counts as missed"
     )
 
+    outlier_failures: int = Field(
+        5, ge=0, description="5xx or silences in a row: the replica gets no traffic; 0: never"
+    )
+    ejection_s: float = Field(
+        30.0, gt=0, description="for that long, and n times as long the n-th time, at most 300 s"
+    )
+    slow_start_s: float = Field(
+        0.0, ge=0, description="until a newcomer in a running lab gets all its keys; 0: at once"
+    )
+
     # Longer than a heartbeat's: when nobody is there, heartbeats find out, and end the waiting.
     connect_timeout_s: float = Field(2.0, gt=0, description="to open a connection to a replica")
     response_timeout_s: float = Field(30.0, gt=0, description="of silence from a replica: 504")

@@ -159,7 +159,10 @@ class Exchange:
     def route(self) -> None:
         """To the replica that serves its key."""
         server = self.client.server
-        self.replica = replica = server.table.route(self.key)
+        replica = server.table.route(self.key)
+        if server.restraints.active and replica in server.restraints.active:
+            replica = server.successor(self.key, ())
+        self.replica = replica
         if replica is not None:
             (server.pools.get(replica) or server.pool(replica)).acquire(self)
         else:
@@ -205,8 +208,7 @@ class Exchange:
             and server.retry_budget.withdraw()
         ):
             return None
-        order = server.table.failover_order(self.key)
-        return next((replica for replica in order if replica.hostname not in self._tried), None)
+        return server.successor(self.key, self._tried)
 
     @property
     def _is_body_at_hand(self) -> bool:

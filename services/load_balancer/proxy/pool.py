@@ -64,6 +64,7 @@ class Pool:
         settings: Settings,
         limits: Limits,
         on_evidence: Callable[[Replica, Evidence | None], None],
+        on_answer: Callable[[Replica, int], None],
     ) -> None:
         self.loop = loop
         self.replica = replica
@@ -71,12 +72,14 @@ class Pool:
         self.name = replica.hostname if replica else "the admin API"
         self.replica_line = f"X-Replica: {replica.hostname}\r\n".encode() if replica else b""
         self.stats = stats
+        self.has_failed = False  # the last time
         self.limits = limits
         self.tunnel_timeout_s = settings.tunnel_timeout_s
         self._size = size
         self._settings = settings
         self._response_timeout_s = response_timeout_s
         self._on_evidence = on_evidence
+        self._on_answer = on_answer
         # As of the last sweep; exact enough for deadlines.
         self.now = loop.time()
         self.response_deadline = self.now + response_timeout_s
@@ -136,11 +139,22 @@ class Pool:
         if closed_by_peer and self.replica is not None:
             self._on_evidence(self.replica, None)
 
+    def answered(self, status: int, latency_s: float) -> None:
+        self.stats.answered(status, latency_s)
+        self._judge(status)
+
     def lost(self, exchange: Exchange, loss: Loss) -> None:
         self.stats.losses += 1
+        if loss is Loss.TIMED_OUT:
+            self._judge(504)
         if self.replica is not None and loss in (Loss.REFUSED, Loss.RESET):
             self._on_evidence(self.replica, Evidence.REFUSED)
         exchange.lost(self, loss)
+
+    def _judge(self, status: int) -> None:
+        if self.replica is not None:
+            self.has_failed = status >= 500
+            self._on_answer(self.replica, status)
 
     async def _connect(self, exchange: Exchange) -> None:
         try:

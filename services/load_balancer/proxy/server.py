@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from load_balancer.health import Evidence
@@ -13,6 +13,7 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.head import Limits
 from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
+from load_balancer.proxy.restraints import Restraints
 from load_balancer.proxy.retry_budget import RetryBudget
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
@@ -42,7 +43,8 @@ ADMIN_PATHS = frozenset(
 
 class Server:
     """Reads the routing table; hands each request to a replica, or to the admin API on
-    `admin_socket`. Tells `on_evidence` when a replica refuses, and when (None) it hangs up."""
+    `admin_socket`. Tells `on_evidence` when a replica refuses, and when (None) it hangs up;
+    `record`s an event when it gives a replica less than its share."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Server:
         table: RoutingTable,
         admin_socket: Path,
         on_evidence: Callable[[Replica, Evidence | None], None],
+        record: Callable[..., None],
     ) -> None:
         self.settings = settings
         self.table = table
@@ -64,6 +67,7 @@ class Server:
         self.authority = settings.bind.encode()
         self.is_closing = False
         self.retry_budget = RetryBudget(settings.retry_share)
+        self.restraints = Restraints(settings, record)
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self._on_evidence = on_evidence
         self.pools: dict[Replica, Pool] = {}
@@ -119,6 +123,21 @@ class Server:
             self.pools[replica] = pool
             return pool
 
+    def successor(self, key: int, tried: Container[str]) -> Replica | None:
+        """The next replica clockwise for `key` that was not tried; one under restraint only if
+        there is no other."""
+        now = self.loop.time()
+        order = [each for each in self.table.failover_order(key) if each.hostname not in tried]
+        free = (each for each in order if self.restraints.admits(each, key, now))
+        return next(free, order[0] if order else None)
+
+    def answered(self, replica: Replica, status: int) -> None:
+        """A replica's answer, but for those that are like the one before them."""
+        if status < 500:
+            self.restraints.succeeded(replica)
+        else:
+            self.restraints.failed(replica, self.table, self.loop.time())
+
     @staticmethod
     def is_admin(path: bytes) -> bool:
         return path in ADMIN_PATHS or path.startswith(b"/dashboard/")
@@ -149,6 +168,7 @@ class Server:
     # Observer of membership
 
     def table_published(self, table: RoutingTable) -> None:
+        self.restraints.table_changed(self.table, table, self.loop.time())
         self.table = table
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
@@ -204,12 +224,14 @@ class Server:
             settings=self.settings,
             limits=self.limits,
             on_evidence=self._on_evidence,
+            on_answer=self.answered,
         )
 
     def _sweep(self) -> None:
         self.now = self.loop.time()
         self.idle_deadline = self.now + self.settings.idle_timeout_s
         self.retry_budget.tick(sum(stats.num_answers for stats in self.stats.values()))
+        self.restraints.sweep(self.now)
         for client in list(self._clients):
             client.sweep(self.now)
         for pool in [*self.pools.values(), self.admin_pool]:

@@ -120,6 +120,7 @@ class UpstreamConnection(asyncio.Protocol):
             and not self._unread
             and exchange.is_plain
             and not self._is_full
+            and not self.pool.has_failed
             and data.startswith(last.data)
         ):
             # The whole answer, under the head that the last one had.
@@ -218,7 +219,8 @@ class UpstreamConnection(asyncio.Protocol):
             (prefix, exchange.request_id, b"\r\n", exchange.connection_line(), b"\r\n")
         )
         is_plain = length is not None and not head.close and exchange.is_plain
-        self._last = WholeAnswer(data, head, prefix) if is_plain and status != 304 else None
+        is_plain = is_plain and status != 304 and status < 500
+        self._last = WholeAnswer(data, head, prefix) if is_plain else None
 
     def _prefix(self, head: ResponseHead, framing: bytes) -> bytes:
         """The answer's head as the client gets it, up to the request id."""
@@ -272,7 +274,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = self._body = None
         self._chunks = self._is_missing = False
         self.resume()
-        self.pool.stats.answered(status, perf_counter() - exchange.started_at)
+        self.pool.answered(status, perf_counter() - exchange.started_at)
         self.pool.release(self, reusable=is_reusable)
         if is_missing:
             path = exchange.head.path.decode("latin-1")

@@ -36,7 +36,12 @@ def samples(membership: Membership) -> dict[Sample, float]:
     stats.answered(200, 0.02)
     stats.answered(503, 99.0)
     stats.losses, stats.retries = 2, 1
-    server = SimpleNamespace(stats={"Server1": stats}, in_flight={"Server1": 4}, num_clients=7)
+    server = SimpleNamespace(
+        stats={"Server1": stats},
+        restraints=SimpleNamespace(ejections={"Server1": 6}),
+        in_flight={"Server1": 4},
+        num_clients=7,
+    )
     text = Metrics(server, membership).text().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -53,6 +58,7 @@ def samples(membership: Membership) -> dict[Sample, float]:
         ("ringlab_requests_total", {"replica": "Server1", "status": "5xx"}, 1),
         ("ringlab_lost_tries_total", {"replica": "Server1"}, 2),
         ("ringlab_retries_total", {"replica": "Server1"}, 1),
+        ("ringlab_ejections_total", {"replica": "Server1"}, 6),
         ("ringlab_latency_seconds_bucket", {"replica": "Server1", "le": "0.0025"}, 0),
         ("ringlab_latency_seconds_bucket", {"replica": "Server1", "le": "0.005"}, 1),
         ("ringlab_latency_seconds_bucket", {"replica": "Server1", "le": "10.0"}, 2),

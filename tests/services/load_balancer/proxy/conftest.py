@@ -196,6 +196,7 @@ class Lab:
         self._faults: list[dict[str, Any]] = []
         self.listener = Listener()
         self.new_client: Callable[[], Any]
+        self.events: list[tuple[str, dict[str, object]]] = []
         self.evidence: list[tuple[str, Evidence | None]] = []
         # Behind it: connections by hostname, oldest first, and how new ones end.
         self.connections: dict[str, list[Peer]] = defaultdict(list)
@@ -211,7 +212,10 @@ class Lab:
 
     def _make(self, settings: Settings) -> None:
         table = RoutingTable(self.ring, self.replicas, 1)
-        self.server = Server(settings, table, Path("admin.sock"), self._on_evidence)
+        self.server = Server(settings, table, Path("admin.sock"), self._on_evidence, self._record)
+
+    def _record(self, kind: str, **detail: object) -> None:
+        self.events.append((kind, detail))
 
     def _on_evidence(self, replica: Replica, evidence: Evidence | None) -> None:
         self.evidence.append((replica.hostname, evidence))
