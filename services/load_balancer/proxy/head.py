@@ -88,6 +88,8 @@ class RequestHead:
     # The bytes that it came in, before and behind its request id.
     _before: bytes
     _behind: bytes
+    _num_before: int
+    _end: int  # where the id ends, counted from behind
 
     @property
     def has_body(self) -> bool:
@@ -99,7 +101,7 @@ class RequestHead:
         if not self._behind:
             return b"" if data == self._before else None
         if data.startswith(self._before) and data.endswith(self._behind):
-            request_id = data[len(self._before) : -len(self._behind)]
+            request_id = data[self._num_before : self._end]
             if request_id.isdigit() and len(request_id) <= 18:
                 return request_id
         return None
@@ -180,6 +182,8 @@ def parse_request(data: bytes, *, limits: Limits, client: bytes, authority: byte
         forwarded=forwarded,
         _before=before,
         _behind=behind,
+        _num_before=len(before),
+        _end=-len(behind),
     )
 
 
