@@ -72,9 +72,12 @@ class Lab:
         else:
             os.kill(self._record(hostname)["process"]["pid"], signal.SIGSTOP)
 
-    def kill_service(self, service: str) -> None:
-        """SIGKILL to the process itself: `docker kill` would count as an operator's stop."""
-        os.kill(self.service_pid(service), signal.SIGKILL)
+    def kill_service(self, service: str) -> int:
+        """SIGKILL to the process itself: `docker kill` would count as an operator's stop. Waits
+        until it is up, and returns the pid that it had."""
+        pid = eventually(lambda: self.service_pid(service), within_s=20)
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def service_pid(self, service: str) -> int:
         """0 while the service is down."""
@@ -117,11 +120,13 @@ class Lab:
 
 def play(playbook: str, **variables: object) -> str:
     """Runs a playbook and returns what it printed; fails with that if it fails."""
-    extra = [
-        argument for each in variables.items() for argument in ("-e", "=".join(map(str, each)))
-    ]
     run = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, *extra],
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            playbook,
+            "-e",
+            json.dumps(variables),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
