@@ -79,7 +79,9 @@ class Settings(BaseSettings):
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
     pool_size: int = Field(256, ge=1, description="connections to one replica; more must wait")
     max_connections: int = Field(4096, ge=1, description="clients at once; more get 503")
-    max_attempts: int = Field(3, ge=1, description="replicas that one request may try")
+    # As many as there may be: replicas that freeze one after the other can spend any smaller number
+    # while others are alive. None is tried twice.
+    max_attempts: int = Field(64, ge=1, description="replicas that one request may try")
 
     start_timeout_s: float = Field(30.0, gt=0, description="for a new replica's first heartbeat")
     drain_timeout_s: float = Field(30.0, gt=0, description="for requests of a leaving replica")
