@@ -86,7 +86,7 @@ class Clients:
         else:
             replica = fields.get("x-replica", "")
             if status != 200:
-                fault = body
+                fault = body.strip()
             elif f"Hello from Server: {replica}" not in body or fields["x-request-id"] != str(key):
                 fault = f"{fields} with {body}"
         self.answers.append(Answer(sent_at, time.time(), key, status, replica, fault))
