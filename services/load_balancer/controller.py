@@ -66,6 +66,7 @@ class Controller:
         self._state_file = StateFile(settings.state_file) if settings.state_file else None
         self._command = asyncio.Lock()
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._ending: dict[Member, asyncio.Task[None]] = {}  # their last requests
         self._healing: dict[Member, asyncio.Task[None]] = {}
         self._deaths: WeakKeyDictionary[Member, list[float]] = WeakKeyDictionary()
         self._saving = asyncio.Lock()
@@ -172,8 +173,13 @@ class Controller:
 
     def replica_died(self, member: Member, replica: Replica) -> None:
         self._data_plane.cut(replica)
-        if self._provisioner is not None:
-            member.replica = None  # this life is over, even if it should answer once more
+        if self._provisioner is None:
+            return
+        member.replica = None  # this life is over, even if it should answer once more
+        if member in self._membership.leaving:
+            if (ending := self._ending.get(member)) is not None:
+                ending.cancel()  # its last requests have gone on to others
+        else:
             self._stop_healing(member)  # which had just succeeded
             self._healing[member] = asyncio.ensure_future(self._heal(self._provisioner, member))
 
@@ -245,6 +251,7 @@ class Controller:
     ) -> list[asyncio.Task[None]]:
         """Takes `hostnames` out of the table now; their drains, which then go on by themselves."""
         members = self._membership.remove(hostnames)
+        self._membership.leaving.update(members)
         for member in members:
             self._stop_healing(member)
             task = asyncio.ensure_future(self._drain(provisioner, member))
@@ -256,11 +263,25 @@ class Controller:
         try:
             if member.replica is not None:
                 self._events.record("draining", hostname=member.hostname)
-                await self._data_plane.drain(member.replica, self._settings.drain_timeout_s)
+                await self._end_requests(member, member.replica)
+            self._membership.leaving.discard(member)
             await provisioner.remove(member.hostname)
             self._events.record("drained", hostname=member.hostname)
         finally:
+            self._membership.leaving.discard(member)
             del self._leaving[member.hostname]
+
+    async def _end_requests(self, member: Member, replica: Replica) -> None:
+        """Returns when `replica` has answered all, or is found dead: for that it is watched on."""
+        drained = self._data_plane.drain(replica, self._settings.drain_timeout_s)
+        self._ending[member] = ending = asyncio.ensure_future(drained)
+        try:
+            await asyncio.wait([ending])
+        finally:
+            del self._ending[member]
+            ending.cancel()
+        if not ending.cancelled():
+            ending.result()  # raises what it raised
 
     async def _fault(self, verb: str, hostname: str) -> None:
         provisioner = self._managed(f"{verb} a replica")

@@ -64,7 +64,7 @@ class Heartbeats:
 
     async def _watch(self, member: Member, replica: Replica) -> None:
         wake = self._wake[replica]
-        while self._is_current(member, replica):
+        while self._membership.is_current(member, replica):
             wake.clear()
             self._spawn(self._ask(replica))
             starting = member.health.state is State.STARTING
@@ -72,11 +72,6 @@ class Heartbeats:
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), interval_s)
         del self._wake[replica]
-
-    def _is_current(self, member: Member, replica: Replica) -> bool:
-        return (
-            member.replica is replica and self._membership.members.get(replica.hostname) is member
-        )
 
     async def _ask(self, replica: Replica) -> None:
         asked_at = asyncio.get_running_loop().time()

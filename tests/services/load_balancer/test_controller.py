@@ -411,6 +411,29 @@ def test_remove(run: Run) -> None:
     run(story)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+def test_a_replica_that_dies_while_it_leaves(run: Run, after_s: float) -> None:
+    """Nobody waits for its last answers any longer: they have gone on to others. It was frozen, and
+    requests to it, and the command, waited for all of drain_timeout_s."""
+
+    async def story(lab: Lab) -> None:
+        lab.data_plane.drain_s = 1000
+        replica = lab.replica("Server2")
+        removing = asyncio.ensure_future(lab.controller.remove(1, ["Server2"]))
+        await lab.until(lambda: "Server2" not in lab.membership.listed)
+        await asyncio.sleep(after_s)
+        died_at = asyncio.get_running_loop().time()
+        lab.membership.learn(replica, Evidence.REFUSED)
+        lab.membership.learn(replica, Evidence.REFUSED)
+        assert lab.data_plane.cuts == [replica]
+        await removing
+        assert asyncio.get_running_loop().time() - died_at < 2 * CREATE_S
+        assert lab.provisioner.calls == ["remove Server2"]
+        assert "Server2" not in lab.provisioner.replicas
+
+    run(story)
+
+
 def test_remove_picks_the_rest_at_random(run: Run) -> None:
     """The named ones in any case; over many runs, each of the others."""
     picked: Counter[str] = Counter()
