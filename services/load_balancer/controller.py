@@ -74,8 +74,8 @@ class Controller:
     # Starting and stopping
 
     async def begin(self) -> None:
-        """Adopts the replicas that run, replaces those that do not, removes those that no saved
-        state knows; returns when each had the time to answer a heartbeat."""
+        """Adopts the replicas that run and answer a heartbeat in time, replaces those that do not,
+        removes those that no saved state knows; does not wait for replacements."""
         if self._provisioner is None:
             self._membership.join(self._membership.reserve(list(self._settings.unmanaged_replicas)))
             for hostname, address in self._settings.unmanaged_replicas.items():
@@ -83,11 +83,14 @@ class Controller:
         else:
             await self._adopt(self._provisioner, self._load())
         members = self._membership.members.values()
-        waiting = [asyncio.ensure_future(m.answers.wait()) for m in members if m.replica]
+        waiting = {asyncio.ensure_future(m.answers.wait()): m for m in members if m.replica}
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=self._settings.heartbeat_timeout_s)
             for task in late:
                 task.cancel()
+                if self._provisioner is not None:  # it ended or froze after it was listed
+                    waiting[task].replica = None
+                    self._begin_healing(self._provisioner, waiting[task])
 
     async def close(self) -> None:
         """Stops healing and draining where they are; the next start finishes them."""
@@ -181,7 +184,7 @@ class Controller:
                 ending.cancel()  # its last requests have gone on to others
         else:
             self._stop_healing(member)  # which had just succeeded
-            self._healing[member] = asyncio.ensure_future(self._heal(self._provisioner, member))
+            self._begin_healing(self._provisioner, member)
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
 
@@ -319,6 +322,9 @@ class Controller:
         self._healing.pop(member, None)
         self._events.record("replaced", hostname=dead, by=member.hostname)
 
+    def _begin_healing(self, provisioner: ProvisionerClient, member: Member) -> None:
+        self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
+
     def _stop_healing(self, member: Member) -> None:
         if (healing := self._healing.pop(member, None)) is not None:
             healing.cancel()
@@ -363,7 +369,7 @@ class Controller:
             if found is not None and found.state == "running" and found.address is not None:
                 self._membership.start(member, found.address)
             else:
-                self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
+                self._begin_healing(provisioner, member)
         await self._save()
 
     async def _save(self) -> None:

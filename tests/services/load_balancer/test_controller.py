@@ -72,6 +72,7 @@ class FakeProvisioner:
         self.calls: list[str] = []
         self.times: list[float] = []
         self.failures: dict[str, list[LoadBalancerError]] = {}  # by call, each used once
+        self.mute: set[Address | None] = set()  # where nobody answers
         self._ports = iter(range(1, 10_000))
 
     async def _called(self, call: str) -> None:
@@ -122,12 +123,13 @@ class FakeDataPlane:
 class FakeHeartbeats:
     """Every replica answers a while after its start, unless it is silent."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, mute: set[Address | None]) -> None:
         self._membership = membership
+        self._mute = mute
         self.silent: set[str] = set()
 
     def replica_started(self, member: Member, replica: Replica) -> None:
-        if member.hostname not in self.silent:
+        if member.hostname not in self.silent and replica.address not in self._mute:
             asyncio.get_running_loop().call_later(
                 START_S, self._membership.learn, replica, Evidence.ANSWERED
             )
@@ -149,7 +151,7 @@ class Lab:
         self.before: Any = None
         self.events = EventLog()
         self.membership = Membership(self.settings.ring_config, Thresholds(1, 1), self.events)
-        self.heartbeats = FakeHeartbeats(self.membership)
+        self.heartbeats = FakeHeartbeats(self.membership, self.provisioner.mute)
         self.controller = Controller(
             self.membership,
             self.data_plane,
@@ -887,6 +889,21 @@ def test_a_restart_replaces_what_is_missing(run: Run, tmp_path: Path) -> None:
     async def check(lab: Lab) -> None:
         await lab.until(lambda: len(lab.kinds("replaced")) == 3)
         assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert lab.membership.listed == ["Server2", "Server3", "A"]
+
+    restart(run, tmp_path, change, check)
+
+
+def test_a_restart_replaces_what_stays_silent(run: Run, tmp_path: Path) -> None:
+    """What froze or ended just after it was listed, so that nothing was ever heard of it."""
+
+    def change(lab: Lab) -> None:
+        lab.provisioner.mute.add(lab.provisioner.replicas["Server3"].address)
+
+    async def check(lab: Lab) -> None:
+        await lab.until(lambda: lab.kinds("replaced"))
+        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert [each["hostname"] for each in lab.kinds("replaced")] == ["Server3"]
         assert lab.membership.listed == ["Server2", "Server3", "A"]
 
     restart(run, tmp_path, change, check)
