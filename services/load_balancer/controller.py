@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 # Healing tries again after 0.5, 1, 2 … 30 s; a replica that stays well for a minute starts over.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LAST_S = 30.0
+REMOVAL_S = 5.0  # that a failed /add waits for what it has made to be gone
 QUICK_DEATHS = 5  # replaced without delay within WELL_AFTER_S; a class crashes on purpose
 WELL_AFTER_S = 60.0
 
@@ -226,8 +227,10 @@ class Controller:
             present = [member.hostname for member in members]  # healing may have renamed one
             for member in self._membership.remove(present):
                 self._stop_healing(member)
-            made = {*hostnames, *present}
-            await asyncio.gather(*map(provisioner.remove, made), return_exceptions=True)
+            made = {*hostnames, *present} - self._leaving.keys()
+            going = [self._let_go(name, self._remove(provisioner, name)) for name in made]
+            if going:
+                await asyncio.wait(going, timeout=REMOVAL_S)
             raise
         self._membership.join(members)
         await self._save()
@@ -257,22 +260,40 @@ class Controller:
         self._membership.leaving.update(members)
         for member in members:
             self._stop_healing(member)
-            task = asyncio.ensure_future(self._drain(provisioner, member))
-            self._leaving[member.hostname] = task
+        drains = [
+            self._let_go(member.hostname, self._drain(provisioner, member)) for member in members
+        ]
         await self._save()
-        return [self._leaving[member.hostname] for member in members]
+        return drains
+
+    def _let_go(self, hostname: str, going: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Who is made under that name meanwhile waits for it."""
+        task = asyncio.ensure_future(going)
+        self._leaving[hostname] = task
+        task.add_done_callback(lambda _: self._leaving.pop(hostname))
+        return task
 
     async def _drain(self, provisioner: ProvisionerClient, member: Member) -> None:
         try:
             if member.replica is not None:
                 self._events.record("draining", hostname=member.hostname)
                 await self._end_requests(member, member.replica)
-            self._membership.leaving.discard(member)
-            await provisioner.remove(member.hostname)
-            self._events.record("drained", hostname=member.hostname)
         finally:
             self._membership.leaving.discard(member)
-            del self._leaving[member.hostname]
+        await self._remove(provisioner, member.hostname)
+        self._events.record("drained", hostname=member.hostname)
+
+    async def _remove(self, provisioner: ProvisionerClient, hostname: str) -> None:
+        """However long it takes: nobody but us knows any longer that it is there."""
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            try:
+                await provisioner.remove(hostname)
+                return
+            except LoadBalancerError as error:
+                logger.warning("removing %s: %s; again in %s s", hostname, error, backoff_s)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
 
     async def _end_requests(self, member: Member, replica: Replica) -> None:
         """Returns when `replica` has answered all, or is found dead: for that it is watched on."""

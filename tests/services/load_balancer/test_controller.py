@@ -436,6 +436,33 @@ def test_a_replica_that_dies_while_it_leaves(run: Run, after_s: float) -> None:
     run(story)
 
 
+def test_a_removal_is_repeated_until_it_is_done(run: Run) -> None:
+    """The provisioner was away: a replica that no command knows any more ran on."""
+
+    async def story(lab: Lab) -> None:
+        gone = [ProvisionerUnavailable("gone"), ProvisionerRefused("busy")]
+        lab.provisioner.failures["remove Server2"] = list(gone)
+        await lab.controller.remove(1, ["Server2"])
+        assert lab.provisioner.calls == ["remove Server2"] * 3
+        assert set(lab.provisioner.replicas) == {"Server1", "Server3"}
+
+    run(story)
+
+
+def test_a_failed_add_removes_what_it_made(run: Run) -> None:
+    """Also if that has to be tried again, after the caller was told."""
+
+    async def story(lab: Lab) -> None:
+        lab.provisioner.failures["create B"] = [ProvisionerUnavailable("gone")]
+        lab.provisioner.failures["remove A"] = [ProvisionerUnavailable("gone")] * 5
+        with pytest.raises(ProvisionerUnavailable):
+            await lab.controller.add(2, ["A", "B"])
+        assert "A" in lab.provisioner.replicas
+        await lab.until(lambda: set(lab.provisioner.replicas) == set(NAMES))
+
+    run(story)
+
+
 def test_remove_picks_the_rest_at_random(run: Run) -> None:
     """The named ones in any case; over many runs, each of the others."""
     picked: Counter[str] = Counter()
