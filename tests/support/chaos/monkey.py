@@ -1,6 +1,7 @@
 """Performs a history on a lab, each operation at its time, and records what came of it.
 
-Faults strike when they are due. Commands queue, and are repeated until they are carried out, as an
+Faults strike when they are due, and only who is listed: one that is still starting is not yet
+watched, and a fault of it costs its command `start_timeout_s`. Commands queue, and are repeated until they are carried out, as an
 operator would whose command was cut by a crash of what he commands; so at the end it is certain
 what was ordered.
 """
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 import aiohttp
 from chaos.history import Operation
+from chaos.observer import Observer
 from chaos.records import Deed
 from labs import Lab
 
@@ -22,13 +24,14 @@ SERVING_S = 60.0  # then nobody waits any longer for a killed service
 POLL_S = 0.05
 FAULTS = ("crash", "pause", "resume")
 # What a repeated command is told when the first try did it after all.
-ALREADY = {"add": 409, "rm": 404}
+ALREADY = {"add": (409,), "rm": (400, 404)}
 
 
 class Monkey:
-    def __init__(self, lab: Lab, session: aiohttp.ClientSession) -> None:
+    def __init__(self, lab: Lab, session: aiohttp.ClientSession, observer: Observer) -> None:
         self._lab = lab
         self._session = session
+        self._observer = observer
         self._command = asyncio.Lock()
         self.deeds: list[Deed] = []
 
@@ -43,6 +46,8 @@ class Monkey:
 
     async def _do(self, operation: Operation) -> None:
         if operation.verb in FAULTS:
+            if not set(operation.hostnames) <= self._observer.listed:
+                return
             deed = await self._fault(operation)
         elif operation.verb.startswith("kill "):
             deed = await self._kill(operation)
@@ -69,7 +74,7 @@ class Monkey:
         while (status == 0 or status >= 500) and time.time() < began_at + COMMAND_S:
             await asyncio.sleep(REPEAT_S)
             status, message = await self._call(method, path, body)
-            if status == ALREADY.get(operation.verb):
+            if status in ALREADY.get(operation.verb, ()):
                 status = 200
         return Deed(operation.verb, operation.hostnames, began_at, time.time(), status, message)
 

@@ -34,6 +34,11 @@ class Observer:
         await self._listen()
         self.events.clear()
 
+    @property
+    def listed(self) -> set[str]:
+        """In `/rep` at the last look; nobody if that failed."""
+        return set(self.looks[-1].listed or ()) if self.looks else set()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Returns after the first look that began after `stop` was set."""
         stopped = False
