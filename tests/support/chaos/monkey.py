@@ -1,9 +1,9 @@
 """Performs a history on a lab, each operation at its time, and records what came of it.
 
 Faults strike when they are due, and only who is listed: one that is still starting is not yet
-watched, and a fault of it costs its command `start_timeout_s`. Commands queue, and are repeated until they are carried out, as an
-operator would whose command was cut by a crash of what he commands; so at the end it is certain
-what was ordered.
+watched, and a fault of it costs its command `start_timeout_s`. Commands queue, and are repeated
+until they are carried out, as an operator would whose command was cut by a crash of what he
+commands; so at the end it is certain what was ordered.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 
 import aiohttp
+from labs import Lab
+
 from chaos.history import Operation
 from chaos.observer import Observer
 from chaos.records import Deed
-from labs import Lab
 
 COMMAND_S = 60.0  # then it is not repeated any more
 REPEAT_S = 0.2

@@ -11,8 +11,9 @@ from collections.abc import Collection
 from typing import Any
 
 import aiohttp
-from chaos.records import Event, Look
 from labs import Lab
+
+from chaos.records import Event, Look
 
 EVERY_S = 0.25
 PATIENCE_S = aiohttp.ClientTimeout(total=5)

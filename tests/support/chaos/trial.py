@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 
 import aiohttp
+from labs import NAMES, Lab
+
 from chaos import census
 from chaos.checker import Bounds, expected
 from chaos.clients import Clients
@@ -15,7 +17,6 @@ from chaos.history import Operation
 from chaos.monkey import Monkey
 from chaos.observer import EVERY_S, Observer
 from chaos.records import Record
-from labs import NAMES, Lab
 
 RATE_HZ = 100.0
 KEYS = random.Random(42).sample(range(100_000, 1_000_000), 60)
