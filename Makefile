@@ -23,6 +23,7 @@ TOKEN :=
 SEEDS := 20
 SECONDS := 60
 SEED :=
+ENGINE :=
 
 URL := http://127.0.0.1:$(PORT)
 COURSE = .ringlab/$(LAB)/jupyter-url
@@ -121,7 +122,8 @@ test: lint ## run everything: linters, types, unit tests, a lab of the tests' ow
 
 chaos: venv ## random faults on labs of its own, under load: SEEDS=20 SECONDS=60, SEED=7 for one
 	@.venv/bin/python scripts/chaos.py --seconds $(SECONDS) --seeds $(SEEDS) \
-	    $(if $(SEED),--seed $(SEED)) $(if $(RUNTIME),--runtime $(RUNTIME))
+	    $(if $(SEED),--seed $(SEED)) $(if $(RUNTIME),--runtime $(RUNTIME)) \
+	    $(if $(ENGINE),--engine)
 
 lint: venv ## what takes seconds: ruff, mypy, ansible-lint
 	.venv/bin/ruff check

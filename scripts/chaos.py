@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
 
-from chaos import census  # noqa: E402: it is only found now
-from chaos.checker import BOUNDS, violations
+from chaos import census
+from chaos.checker import BOUNDS, LOAD_BALANCER_DIES, violations
 from chaos.history import history
 from chaos.records import Record
 from chaos.trial import record_of
@@ -47,6 +47,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--runtime", choices=list(BOUNDS), action="append", help="default: all that can be had"
     )
+    parser.add_argument(
+        "--engine", action="store_true", help="restart the Docker engine in each, if it is ours"
+    )
     parser.add_argument("--lab", default=NAME, help=f"name of the lab (default {NAME}-<runtime>)")
     parser.add_argument("--port", type=int, help="of a lab that is up, which then stays")
     return parser.parse_args()
@@ -61,7 +64,8 @@ def _stands(runtime: str, options: argparse.Namespace) -> bool:
     """Whether a lab of that runtime bears all the histories, and leaves nothing behind."""
     seeds = range(1, options.seeds + 1) if options.seed is None else [options.seed]
     with _lab(runtime, options) as lab:
-        verdicts = [_is_clean(lab, seed, options.seconds) for seed in seeds]
+        engine = options.engine and runtime == "docker"
+        verdicts = [_is_clean(lab, seed, options.seconds, engine=engine) for seed in seeds]
     left = [] if options.port else census.leftovers(lab)
     for what in left:
         print(f"left over after destroy: {what}")
@@ -87,9 +91,9 @@ def _lab(runtime: str, options: argparse.Namespace) -> Iterator[Lab]:
         play("playbooks/destroy.yml", **where)
 
 
-def _is_clean(lab: Lab, seed: int, seconds: float) -> bool:
+def _is_clean(lab: Lab, seed: int, seconds: float, *, engine: bool) -> bool:
     """Runs one history and tells what came of it."""
-    record = record_of(lab, history(seed, seconds), BOUNDS[lab.runtime])
+    record = record_of(lab, history(seed, seconds, engine=engine), BOUNDS[lab.runtime])
     found = violations(record, BOUNDS[lab.runtime])
     print(f"seed {seed}: {len(found)} violations; {summary(record)}", flush=True)
     if not found:
@@ -102,7 +106,8 @@ def _is_clean(lab: Lab, seed: int, seconds: float) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(record), indent=1))
     print(f"  what was seen is in {path.relative_to(ROOT)}; to see it again:")
-    print(f"  make chaos SEED={seed} SECONDS={seconds:g} RUNTIME={lab.runtime}", flush=True)
+    again = f"make chaos SEED={seed} SECONDS={seconds:g} RUNTIME={lab.runtime}"
+    print(f"  {again}{' ENGINE=restart' if engine else ''}", flush=True)
     return False
 
 
@@ -113,7 +118,7 @@ def summary(record: Record) -> str:
     outages = [
         f"{deed.served_at - deed.began_at:.1f}"
         for deed in record.deeds
-        if deed.verb == "kill load-balancer" and deed.served_at is not None
+        if deed.verb in LOAD_BALANCER_DIES and deed.served_at is not None
     ]
     longest_s = max((a.answered_at - a.sent_at for a in record.answers if a.is_good), default=0.0)
     return (

@@ -124,6 +124,18 @@ def test_a_killed_provisioner_excuses_nothing() -> None:
     assert "request 3" in found
 
 
+def test_a_restarted_engine_takes_everything_with_it() -> None:
+    """Until the load balancer serves; a replica is alive when it is said to be."""
+    record = well()
+    record.deeds.append(Deed("restart engine", (), 5.0, 6.0, 200, served_at=8.0))
+    record.events.append(Event(7.5, "alive", "Server2"))
+    record.answers += [lost(5.5, 5.6, 0), lost(7.1, 7.2, 503)]
+    assert [] == violations(record, BOUNDS)
+    record.answers.append(lost(8.5, 8.6, 503))
+    (found,) = violations(record, BOUNDS)
+    assert "sent at 8.500 s" in found
+
+
 # (b) Each answer comes from a member
 
 

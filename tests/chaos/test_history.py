@@ -38,6 +38,14 @@ def test_the_same_seed_gives_the_same_history(seed: int, seconds: float) -> None
     assert history(seed, seconds) == history(seed, seconds)
 
 
+def test_an_engine_restarts_amid_the_same_operations() -> None:
+    """Nothing else is different then."""
+    plain, engine = history(1, 60.0), history(1, 60.0, engine=True)
+    (restart,) = set(engine) - set(plain)
+    assert "restart engine" == restart.verb
+    assert len(plain) + 1 == len(engine)
+
+
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_a_minute_has_everything_in_it(seed: int) -> None:
     """Each of the histories that `make chaos` runs does each thing at least once."""

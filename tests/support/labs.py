@@ -73,12 +73,13 @@ class Lab:
         else:
             os.kill(self._record(hostname)["process"]["pid"], signal.SIGSTOP)
 
-    def kill_service(self, service: str) -> int:
-        """SIGKILL to the process itself: `docker kill` would count as an operator's stop. Waits
-        until it is up, and returns the pid that it had."""
-        pid = eventually(lambda: self.service_pid(service), within_s=20)
-        os.kill(pid, signal.SIGKILL)
-        return pid
+    def kill_service(self, service: str) -> None:
+        """SIGKILL to the process itself: `docker kill` would count as an operator's stop."""
+        os.kill(self.running_pid(service), signal.SIGKILL)
+
+    def running_pid(self, service: str) -> int:
+        """As soon as the service is up."""
+        return eventually(lambda: self.service_pid(service), within_s=20)
 
     def service_pid(self, service: str) -> int:
         """0 while the service is down."""
@@ -117,6 +118,24 @@ class Lab:
     def _record(self, hostname: str) -> dict[str, Any]:
         (path,) = (ROOT / ".ringlab" / self.name).rglob(f"{hostname}.json")
         return json.loads(path.read_text())
+
+
+def restart_engine(lab_name: str) -> None:
+    """SIGTERM to the engine, which ends all containers, and then playbooks/engine.yml. Only if that
+    started it, and nothing but this lab runs there; AssertionError otherwise."""
+    others = [
+        container.name
+        for container in docker.from_env().containers.list()
+        if container.labels.get("ringlab.lab") != lab_name
+    ]
+    assert [] == others, f"the engine runs others' containers: {others}"
+    pid = int(Path("/var/run/docker.pid").read_text())
+    ours = Path("/var/run/docker-ssd.pid")
+    assert ours.exists(), "the engine was started by somebody else"
+    assert pid == int(ours.read_text())
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), within_s=60)
+    play("playbooks/engine.yml", lab_name=lab_name, lab_port=0)
 
 
 def play(playbook: str, **variables: object) -> str:

@@ -29,6 +29,7 @@ MAX_FAULTS = 5
 RESUME_S = (0.05, 2.5)
 GAP_S = (0.05, 1.3)
 
+RESTART_ENGINE = "restart engine"
 WEIGHTS = {
     "crash": 10,
     "pause": 8,
@@ -75,13 +76,11 @@ class Model:
             self.fit_from_s[name] = self.now_s + OUTAGE_S + RECOVERY_S
 
 
-def history(
-    seed: int, seconds: float, replicas: tuple[str, ...] = ("Server1", "Server2", "Server3")
-) -> list[Operation]:
-    """The operations of `seconds`, by time; equal for equal arguments. It begins with `replicas`,
-    all alive."""
+def history(seed: int, seconds: float, *, engine: bool = False) -> list[Operation]:
+    """The operations of `seconds`, by time; equal for equal arguments. It begins with Server1 to
+    Server3, all alive. `engine`: in the midst of the same operations the engine restarts."""
     rng = random.Random(seed)
-    model = Model(dict.fromkeys(replicas, 0.0))
+    model = Model({"Server1": 0.0, "Server2": 0.0, "Server3": 0.0})
     operations: list[Operation] = []
     while (now_s := model.now_s + rng.uniform(*GAP_S)) < seconds:
         model.now_s = now_s
@@ -90,6 +89,8 @@ def history(
             verbs = list(possible)
             (verb,) = rng.choices(verbs, [WEIGHTS[verb] for verb in verbs])
             operations += [_rounded(each) for each in possible[verb]()]
+    if engine:
+        operations.append(_rounded(Operation(seconds * rng.uniform(0.3, 0.5), RESTART_ENGINE)))
     return sorted(operation for operation in operations if operation.at_s < seconds)
 
 

@@ -9,13 +9,16 @@ commands; so at the end it is certain what was ordered.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import aiohttp
-from labs import Lab
+from labs import Lab, restart_engine
 
-from chaos.history import Operation
+from chaos.history import RESTART_ENGINE, Operation
 from chaos.observer import Observer
 from chaos.records import Deed
 
@@ -23,6 +26,7 @@ COMMAND_S = 60.0  # then it is not repeated any more
 REPEAT_S = 0.2
 SERVING_S = 60.0  # then nobody waits any longer for a killed service
 POLL_S = 0.05
+POLL_PID_S = 0.5  # asking a supervisor starts a Python
 FAULTS = ("crash", "pause", "resume")
 # What a repeated command is told when the first try did it after all.
 ALREADY = {"add": (409,), "rm": (400, 404)}
@@ -34,6 +38,7 @@ class Monkey:
         self._session = session
         self._observer = observer
         self._command = asyncio.Lock()
+        self._service = asyncio.Lock()  # what is killed next is up before
         self.deeds: list[Deed] = []
 
     async def perform(self, history: Sequence[Operation]) -> None:
@@ -51,7 +56,11 @@ class Monkey:
                 return
             deed = await self._fault(operation)
         elif operation.verb.startswith("kill "):
-            deed = await self._kill(operation)
+            async with self._service:
+                deed = await self._kill(operation)
+        elif operation.verb == RESTART_ENGINE:
+            async with self._service:
+                deed = await self._restart_engine(operation)
         else:
             async with self._command:
                 deed = await self._obeyed(operation)
@@ -81,14 +90,23 @@ class Monkey:
 
     async def _kill(self, operation: Operation) -> Deed:
         service = operation.verb.removeprefix("kill ")
+        pid = await asyncio.to_thread(self._lab.running_pid, service)
         began_at = time.time()
-        killed = await asyncio.to_thread(self._lab.kill_service, service)
+        os.kill(pid, signal.SIGKILL)
         ended_at = time.time()
-        deadline = ended_at + SERVING_S
         if service == "load-balancer":
-            serves = await _until(self._serves, deadline)
+            serves = await _until(self._serves, ended_at + SERVING_S, POLL_S)
         else:
-            serves = await _until(lambda: self._has_new_pid(service, killed), deadline)
+            is_new = partial(self._has_new_pid, service, pid)
+            serves = await _until(is_new, ended_at + SERVING_S, POLL_PID_S)
+        served_at = time.time() if serves else None
+        return Deed(operation.verb, (), began_at, ended_at, 200, served_at=served_at)
+
+    async def _restart_engine(self, operation: Operation) -> Deed:
+        began_at = time.time()
+        await asyncio.to_thread(restart_engine, self._lab.name)
+        ended_at = time.time()
+        serves = await _until(self._serves, ended_at + SERVING_S, POLL_S)
         served_at = time.time() if serves else None
         return Deed(operation.verb, (), began_at, ended_at, 200, served_at=served_at)
 
@@ -112,9 +130,9 @@ class Monkey:
             return 0, repr(error)
 
 
-async def _until(condition, deadline: float) -> bool:
+async def _until(condition: Callable[[], Awaitable[bool]], deadline: float, every_s: float) -> bool:
     while not await condition():
         if time.time() > deadline:
             return False
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(every_s)
     return True
