@@ -125,7 +125,7 @@ def restart_engine(lab_name: str) -> None:
     started it, and nothing but this lab runs there; AssertionError otherwise."""
     others = [
         container.name
-        for container in docker.from_env().containers.list()
+        for container in docker.from_env().containers.list(ignore_removed=True)
         if container.labels.get("ringlab.lab") != lab_name
     ]
     assert [] == others, f"the engine runs others' containers: {others}"

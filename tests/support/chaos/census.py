@@ -44,7 +44,7 @@ def leftovers(lab: Lab) -> list[str]:
 
 def _containers(lab: Lab, *labels: str) -> list[Any]:
     wanted = {"label": [f"ringlab.lab={lab.name}", *labels]}
-    return docker.from_env().containers.list(all=True, filters=wanted)
+    return docker.from_env().containers.list(all=True, filters=wanted, ignore_removed=True)
 
 
 def _processes(lab: Lab) -> Iterator[Process]:

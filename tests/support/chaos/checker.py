@@ -32,9 +32,8 @@ class Bounds:
 
 # A frozen replica is found out within 1.3 s (heartbeat_timeout_s and one heartbeat_interval_s).
 # What remains is for the start of the new one, which has to wait for the provisioner when that was
-# killed as well; a start takes 0.5 s on a machine that does nothing else, and several on a busy one.
-# A killed load balancer serves again after 2 s, of which its imports take most; on a busy machine
-# 9 s were seen.
+# killed as well; a start takes 0.5 s on a machine that is idle, and several on a busy one. A killed
+# load balancer serves again after 2 s, most of them its imports'; on a busy machine 9 s were seen.
 BOUNDS = {"process": Bounds(6.0, 15.0), "docker": Bounds(12.0, 15.0)}
 
 
