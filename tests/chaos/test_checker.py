@@ -128,6 +128,7 @@ def test_a_restarted_engine_takes_everything_with_it() -> None:
     """Until the load balancer serves; a replica is alive when it is said to be."""
     record = well()
     record.deeds.append(Deed("restart engine", (), 5.0, 6.0, 200, served_at=8.0))
+    record.deeds.append(Deed("resume", ("Server1",), 4.9, 5.2, 200))  # and gone again
     record.events.append(Event(7.5, "alive", "Server2"))
     record.answers += [lost(5.5, 5.6, 0), lost(7.1, 7.2, 503)]
     assert [] == violations(record, BOUNDS)

@@ -101,16 +101,21 @@ def alive_spans(record: Record) -> dict[str, list[Span]]:
             told[event.hostname].append((event.at, bad))
         elif event.kind == "alive" and all(deed.ended_at <= event.at for deed in before):
             told[event.hostname].append((event.at, good))
-    removed = [deed for deed in record.deeds if deed.verb == "rm"]
+    ending = [deed for deed in record.deeds if deed.verb in ("rm", RESTART_ENGINE)]
     spans = {}
     for name, changes in told.items():
-        during_rm = [(deed.began_at, deed.ended_at) for deed in removed if name in deed.hostnames]
+        # What was true when it began need not be so when it ends.
+        unsure = [
+            (deed.began_at, deed.ended_at)
+            for deed in ending
+            if deed.verb == RESTART_ENGINE or name in deed.hostnames
+        ]
         since, spans[name] = None, []
         for at, what in sorted(changes):
             if what == bad and since is not None:
                 spans[name].append((since, at))
                 since = None
-            elif what == good and since is None and not _within(at, during_rm):
+            elif what == good and since is None and not _within(at, unsure):
                 since = at
         if since is not None:
             spans[name].append((since, INF))
