@@ -20,6 +20,10 @@ PORT := $(shell sed -n 's/^lab_port: *//p' group_vars/all.yml)
 RUNTIME :=
 HOSTNAME := Server2
 TOKEN :=
+SEEDS := 20
+SECONDS := 60
+SEED :=
+ENGINE :=
 
 URL := http://127.0.0.1:$(PORT)
 COURSE = .ringlab/$(LAB)/jupyter-url
@@ -107,7 +111,7 @@ report: venv ## write one page of all notebooks as they were executed, dist/cour
 
 ##@ The project
 
-.PHONY: venv test lint bench lock
+.PHONY: venv test chaos lint bench lock
 venv: .venv/.bootstrapped ## make or renew the virtual environment
 
 .venv/.bootstrapped: pyproject.toml constraints.txt scripts/bootstrap
@@ -115,6 +119,11 @@ venv: .venv/.bootstrapped ## make or renew the virtual environment
 
 test: lint ## run everything: linters, types, unit tests, a lab of the tests' own
 	@scripts/test
+
+chaos: venv ## random faults on labs of its own, under load: SEEDS=20 SECONDS=60, SEED=7 for one
+	@.venv/bin/python scripts/chaos.py --seconds $(SECONDS) --seeds $(SEEDS) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(RUNTIME),--runtime $(RUNTIME)) \
+	    $(if $(ENGINE),--engine)
 
 lint: venv ## what takes seconds: ruff, mypy, ansible-lint
 	.venv/bin/ruff check

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 # Healing tries again after 0.5, 1, 2 … 30 s; a replica that stays well for a minute starts over.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LAST_S = 30.0
+REMOVAL_S = 5.0  # that a failed /add waits for what it has made to be gone
 QUICK_DEATHS = 5  # replaced without delay within WELL_AFTER_S; a class crashes on purpose
 WELL_AFTER_S = 60.0
 
@@ -66,6 +67,7 @@ class Controller:
         self._state_file = StateFile(settings.state_file) if settings.state_file else None
         self._command = asyncio.Lock()
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._ending: dict[Member, asyncio.Task[None]] = {}  # their last requests
         self._healing: dict[Member, asyncio.Task[None]] = {}
         self._deaths: WeakKeyDictionary[Member, list[float]] = WeakKeyDictionary()
         self._saving = asyncio.Lock()
@@ -73,8 +75,8 @@ class Controller:
     # Starting and stopping
 
     async def begin(self) -> None:
-        """Adopts the replicas that run, replaces those that do not, removes those that no saved
-        state knows; returns when each had the time to answer a heartbeat."""
+        """Adopts the replicas that run and answer a heartbeat in time, replaces those that do not,
+        removes those that no saved state knows; does not wait for replacements."""
         if self._provisioner is None:
             self._membership.join(self._membership.reserve(list(self._settings.unmanaged_replicas)))
             for hostname, address in self._settings.unmanaged_replicas.items():
@@ -82,11 +84,14 @@ class Controller:
         else:
             await self._adopt(self._provisioner, self._load())
         members = self._membership.members.values()
-        waiting = [asyncio.ensure_future(m.answers.wait()) for m in members if m.replica]
+        waiting = {asyncio.ensure_future(m.answers.wait()): m for m in members if m.replica}
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=self._settings.heartbeat_timeout_s)
             for task in late:
                 task.cancel()
+                if self._provisioner is not None:  # it ended or froze after it was listed
+                    waiting[task].replica = None
+                    self._begin_healing(self._provisioner, waiting[task])
 
     async def close(self) -> None:
         """Stops healing and draining where they are; the next start finishes them."""
@@ -172,10 +177,15 @@ class Controller:
 
     def replica_died(self, member: Member, replica: Replica) -> None:
         self._data_plane.cut(replica)
-        if self._provisioner is not None:
-            member.replica = None  # this life is over, even if it should answer once more
+        if self._provisioner is None:
+            return
+        member.replica = None  # this life is over, even if it should answer once more
+        if member in self._membership.leaving:
+            if (ending := self._ending.get(member)) is not None:
+                ending.cancel()  # its last requests have gone on to others
+        else:
             self._stop_healing(member)  # which had just succeeded
-            self._healing[member] = asyncio.ensure_future(self._heal(self._provisioner, member))
+            self._begin_healing(self._provisioner, member)
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
 
@@ -217,8 +227,10 @@ class Controller:
             present = [member.hostname for member in members]  # healing may have renamed one
             for member in self._membership.remove(present):
                 self._stop_healing(member)
-            made = {*hostnames, *present}
-            await asyncio.gather(*map(provisioner.remove, made), return_exceptions=True)
+            made = {*hostnames, *present} - self._leaving.keys()
+            going = [self._let_go(name, self._remove(provisioner, name)) for name in made]
+            if going:
+                await asyncio.wait(going, timeout=REMOVAL_S)
             raise
         self._membership.join(members)
         await self._save()
@@ -245,22 +257,55 @@ class Controller:
     ) -> list[asyncio.Task[None]]:
         """Takes `hostnames` out of the table now; their drains, which then go on by themselves."""
         members = self._membership.remove(hostnames)
+        self._membership.leaving.update(members)
         for member in members:
             self._stop_healing(member)
-            task = asyncio.ensure_future(self._drain(provisioner, member))
-            self._leaving[member.hostname] = task
+        drains = [
+            self._let_go(member.hostname, self._drain(provisioner, member)) for member in members
+        ]
         await self._save()
-        return [self._leaving[member.hostname] for member in members]
+        return drains
+
+    def _let_go(self, hostname: str, going: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Who is made under that name meanwhile waits for it."""
+        task = asyncio.ensure_future(going)
+        self._leaving[hostname] = task
+        task.add_done_callback(lambda _: self._leaving.pop(hostname))
+        return task
 
     async def _drain(self, provisioner: ProvisionerClient, member: Member) -> None:
         try:
             if member.replica is not None:
                 self._events.record("draining", hostname=member.hostname)
-                await self._data_plane.drain(member.replica, self._settings.drain_timeout_s)
-            await provisioner.remove(member.hostname)
-            self._events.record("drained", hostname=member.hostname)
+                await self._end_requests(member, member.replica)
         finally:
-            del self._leaving[member.hostname]
+            self._membership.leaving.discard(member)
+        await self._remove(provisioner, member.hostname)
+        self._events.record("drained", hostname=member.hostname)
+
+    async def _remove(self, provisioner: ProvisionerClient, hostname: str) -> None:
+        """However long it takes: nobody but us knows any longer that it is there."""
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            try:
+                await provisioner.remove(hostname)
+                return
+            except LoadBalancerError as error:
+                logger.warning("removing %s: %s; again in %s s", hostname, error, backoff_s)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
+
+    async def _end_requests(self, member: Member, replica: Replica) -> None:
+        """Returns when `replica` has answered all, or is found dead: for that it is watched on."""
+        drained = self._data_plane.drain(replica, self._settings.drain_timeout_s)
+        self._ending[member] = ending = asyncio.ensure_future(drained)
+        try:
+            await asyncio.wait([ending])
+        finally:
+            del self._ending[member]
+            ending.cancel()
+        if not ending.cancelled():
+            ending.result()  # raises what it raised
 
     async def _fault(self, verb: str, hostname: str) -> None:
         provisioner = self._managed(f"{verb} a replica")
@@ -297,6 +342,9 @@ class Controller:
                 logger.warning("removing what is left of %s: %s", dead, error)
         self._healing.pop(member, None)
         self._events.record("replaced", hostname=dead, by=member.hostname)
+
+    def _begin_healing(self, provisioner: ProvisionerClient, member: Member) -> None:
+        self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
 
     def _stop_healing(self, member: Member) -> None:
         if (healing := self._healing.pop(member, None)) is not None:
@@ -342,7 +390,7 @@ class Controller:
             if found is not None and found.state == "running" and found.address is not None:
                 self._membership.start(member, found.address)
             else:
-                self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
+                self._begin_healing(provisioner, member)
         await self._save()
 
     async def _save(self) -> None:

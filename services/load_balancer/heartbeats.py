@@ -3,6 +3,9 @@
 Each heartbeat has a connection of its own, so it never waits behind traffic, and it proves that
 the replica still accepts. They are sent by the clock, not one after the other: with an interval
 of 0.25 s and a timeout of 1 s, two misses in a row take 1.25 s and not 2.25 s.
+
+Each names whom it looks for: an engine gives the address of a container that has ended to the next
+one, which would answer for the dead.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ STARTING_INTERVAL_S = 0.05  # a replica that starts is waited for by somebody
 # Added to every timeout. When our own loop has stood still, a timer runs out before what came
 # meanwhile is looked at; in this time it is.
 GRACE_S = 0.05
+MISDIRECTED = 421  # RFC 9110 §15.5.20
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])")
 
 
@@ -64,7 +68,7 @@ class Heartbeats:
 
     async def _watch(self, member: Member, replica: Replica) -> None:
         wake = self._wake[replica]
-        while self._is_current(member, replica):
+        while self._membership.is_current(member, replica):
             wake.clear()
             self._spawn(self._ask(replica))
             starting = member.health.state is State.STARTING
@@ -72,11 +76,6 @@ class Heartbeats:
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), interval_s)
         del self._wake[replica]
-
-    def _is_current(self, member: Member, replica: Replica) -> bool:
-        return (
-            member.replica is replica and self._membership.members.get(replica.hostname) is member
-        )
 
     async def _ask(self, replica: Replica) -> None:
         asked_at = asyncio.get_running_loop().time()
@@ -107,12 +106,15 @@ class Heartbeats:
         if not answer:
             return Evidence.REFUSED  # hung up
         status = _STATUS.match(answer)
+        if status and int(status[1]) == MISDIRECTED:
+            return Evidence.REFUSED  # ours has ended, and another got its address
         return Evidence.ANSWERED if status and int(status[1]) < 500 else Evidence.MISSED
 
     def _request(self, replica: Replica) -> bytes:
         host, port = replica.address
         return (
             f"GET {self._settings.heartbeat_path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            f"X-Replica: {replica.hostname}\r\n"
             "User-Agent: ringlab-heartbeat\r\nConnection: close\r\n\r\n"
         ).encode()
 

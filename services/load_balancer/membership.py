@@ -62,6 +62,7 @@ class Membership:
     ) -> None:
         self.ring = make_ring(config)
         self.members: dict[str, Member] = {}
+        self.leaving: set[Member] = set()  # out of the ring, and watched to their last answer
         self.observers: list[Observer] = []
         self._thresholds = thresholds
         self._keeps_dead = keeps_dead
@@ -89,6 +90,11 @@ class Membership:
             raise UnknownReplica(
                 f"hostname {hostname!r} is no replica; there are: {known}"
             ) from None
+
+    def is_current(self, member: Member, replica: Replica) -> bool:
+        """Whether this life of `member` goes on, in the ring or on its way out."""
+        is_ours = self.members.get(member.hostname) is member or member in self.leaving
+        return is_ours and member.replica is replica
 
     def joined_ring(self) -> Ring:
         """The ring without the members that are still joining, nodes in the order of `listed`:
@@ -180,8 +186,9 @@ class Membership:
     def learn(self, replica: Replica, evidence: Evidence, *, asked_at: float | None = None) -> None:
         """Evidence about one life of a replica, gathered by asking at `asked_at` (the loop's
         clock, None: now). About a life that is over it changes nothing."""
-        member = self.members.get(replica.hostname)
-        if member is None or member.replica is not replica:
+        those = (*self.members.values(), *self.leaving)
+        member = next((each for each in those if each.replica is replica), None)
+        if member is None:
             return
         now = self._now()
         before = member.health

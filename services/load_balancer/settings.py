@@ -113,7 +113,9 @@ class Settings(BaseSettings):
     retry_share: float = Field(
         0.2, ge=0, le=1, description="of requests in 10 s that may be sent twice, besides 100"
     )
-    max_attempts: int = Field(3, ge=1, description="replicas that one request may try")
+    # As many as there may be: replicas that freeze one after the other can spend any smaller number
+    # while others are alive. None is tried twice.
+    max_attempts: int = Field(64, ge=1, description="replicas that one request may try")
 
     start_timeout_s: float = Field(30.0, gt=0, description="for a new replica's first heartbeat")
     drain_timeout_s: float = Field(30.0, gt=0, description="for requests of a leaving replica")

@@ -4,7 +4,7 @@ Two endpoints, the classic assignment's contract to the letter; any other path i
 which the load balancer turns into the contract's 400.
 """
 
-from flask import Flask
+from flask import Flask, request
 
 
 def create_app(server_id: str) -> Flask:
@@ -16,8 +16,10 @@ def create_app(server_id: str) -> Flask:
         return {"message": f"Hello from Server: {server_id}", "status": "successful"}
 
     @app.get("/heartbeat")
-    def heartbeat() -> str:
-        """200 with an empty body: whoever can answer at all is alive."""
-        return ""
+    def heartbeat() -> tuple[str, int]:
+        """200 with an empty body: whoever can answer at all is alive. 421 to who says that it looks
+        for another, which may have had this address before: RFC 9110 §15.5.20."""
+        wanted = request.headers.get("X-Replica", server_id)
+        return "", 200 if wanted == server_id else 421
 
     return app

@@ -49,8 +49,9 @@ class Lab:
     def reset(self) -> None:
         """Three replicas and the default ring, as each test finds them."""
         eventually(self._answers, within_s=30)
-        assert 200 == self.call("PUT", "/rep", json={"hostnames": NAMES}).status_code
+        # The ring first: a small one may have no room for those who come before others go.
         assert 200 == self.call("PUT", "/ring", json={"preset": "default"}).status_code
+        assert 200 == self.call("PUT", "/rep", json={"hostnames": NAMES}).status_code
 
     def _answers(self) -> bool:
         try:
@@ -74,7 +75,11 @@ class Lab:
 
     def kill_service(self, service: str) -> None:
         """SIGKILL to the process itself: `docker kill` would count as an operator's stop."""
-        os.kill(self.service_pid(service), signal.SIGKILL)
+        os.kill(self.running_pid(service), signal.SIGKILL)
+
+    def running_pid(self, service: str) -> int:
+        """As soon as the service is up."""
+        return eventually(lambda: self.service_pid(service), within_s=20)
 
     def service_pid(self, service: str) -> int:
         """0 while the service is down."""
@@ -115,13 +120,29 @@ class Lab:
         return json.loads(path.read_text())
 
 
+def restart_engine(lab_name: str) -> None:
+    """SIGTERM to the engine, which ends all containers, and then playbooks/engine.yml. Only if that
+    started it, and nothing but this lab runs there; AssertionError otherwise."""
+    others = [
+        container.name
+        for container in docker.from_env().containers.list(ignore_removed=True)
+        if container.labels.get("ringlab.lab") != lab_name
+    ]
+    assert [] == others, f"the engine runs others' containers: {others}"
+    pid = int(Path("/var/run/docker.pid").read_text())
+    ours = Path("/var/run/docker-ssd.pid")
+    assert ours.exists(), "the engine was started by somebody else"
+    assert pid == int(ours.read_text())
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), within_s=60)
+    play("playbooks/engine.yml", lab_name=lab_name, lab_port=0)
+
+
 def play(playbook: str, **variables: object) -> str:
     """Runs a playbook and returns what it printed; fails with that if it fails."""
-    extra = [
-        argument for each in variables.items() for argument in ("-e", "=".join(map(str, each)))
-    ]
+    ansible_playbook = str(Path(sys.executable).parent / "ansible-playbook")
     run = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), playbook, *extra],
+        [ansible_playbook, playbook, "-e", json.dumps(variables)],
         cwd=ROOT,
         capture_output=True,
         text=True,

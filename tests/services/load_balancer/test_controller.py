@@ -72,6 +72,7 @@ class FakeProvisioner:
         self.calls: list[str] = []
         self.times: list[float] = []
         self.failures: dict[str, list[LoadBalancerError]] = {}  # by call, each used once
+        self.mute: set[Address | None] = set()  # where nobody answers
         self._ports = iter(range(1, 10_000))
 
     async def _called(self, call: str) -> None:
@@ -122,12 +123,13 @@ class FakeDataPlane:
 class FakeHeartbeats:
     """Every replica answers a while after its start, unless it is silent."""
 
-    def __init__(self, membership: Membership) -> None:
+    def __init__(self, membership: Membership, mute: set[Address | None]) -> None:
         self._membership = membership
+        self._mute = mute
         self.silent: set[str] = set()
 
     def replica_started(self, member: Member, replica: Replica) -> None:
-        if member.hostname not in self.silent:
+        if member.hostname not in self.silent and replica.address not in self._mute:
             asyncio.get_running_loop().call_later(
                 START_S, self._membership.learn, replica, Evidence.ANSWERED
             )
@@ -149,7 +151,7 @@ class Lab:
         self.before: Any = None
         self.events = EventLog()
         self.membership = Membership(self.settings.ring_config, Thresholds(1, 1), self.events)
-        self.heartbeats = FakeHeartbeats(self.membership)
+        self.heartbeats = FakeHeartbeats(self.membership, self.provisioner.mute)
         self.controller = Controller(
             self.membership,
             self.data_plane,
@@ -407,6 +409,56 @@ def test_remove(run: Run) -> None:
         await removing
         assert lab.provisioner.calls == ["remove Server2"]
         assert [each["hostname"] for each in lab.kinds("draining", "drained")] == ["Server2"] * 2
+
+    run(story)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+def test_a_replica_that_dies_while_it_leaves(run: Run, after_s: float) -> None:
+    """Nobody waits for its last answers any longer: they have gone on to others. It was frozen, and
+    requests to it, and the command, waited for all of drain_timeout_s."""
+
+    async def story(lab: Lab) -> None:
+        lab.data_plane.drain_s = 1000
+        replica = lab.replica("Server2")
+        removing = asyncio.ensure_future(lab.controller.remove(1, ["Server2"]))
+        await lab.until(lambda: "Server2" not in lab.membership.listed)
+        await asyncio.sleep(after_s)
+        died_at = asyncio.get_running_loop().time()
+        lab.membership.learn(replica, Evidence.REFUSED)
+        lab.membership.learn(replica, Evidence.REFUSED)
+        assert lab.data_plane.cuts == [replica]
+        await removing
+        assert asyncio.get_running_loop().time() - died_at < 2 * CREATE_S
+        assert lab.provisioner.calls == ["remove Server2"]
+        assert "Server2" not in lab.provisioner.replicas
+
+    run(story)
+
+
+def test_a_removal_is_repeated_until_it_is_done(run: Run) -> None:
+    """The provisioner was away: a replica that no command knows any more ran on."""
+
+    async def story(lab: Lab) -> None:
+        gone = [ProvisionerUnavailable("gone"), ProvisionerRefused("busy")]
+        lab.provisioner.failures["remove Server2"] = list(gone)
+        await lab.controller.remove(1, ["Server2"])
+        assert lab.provisioner.calls == ["remove Server2"] * 3
+        assert set(lab.provisioner.replicas) == {"Server1", "Server3"}
+
+    run(story)
+
+
+def test_a_failed_add_removes_what_it_made(run: Run) -> None:
+    """Also if that has to be tried again, after the caller was told."""
+
+    async def story(lab: Lab) -> None:
+        lab.provisioner.failures["create B"] = [ProvisionerUnavailable("gone")]
+        lab.provisioner.failures["remove A"] = [ProvisionerUnavailable("gone")] * 5
+        with pytest.raises(ProvisionerUnavailable):
+            await lab.controller.add(2, ["A", "B"])
+        assert "A" in lab.provisioner.replicas
+        await lab.until(lambda: set(lab.provisioner.replicas) == set(NAMES))
 
     run(story)
 
@@ -864,6 +916,21 @@ def test_a_restart_replaces_what_is_missing(run: Run, tmp_path: Path) -> None:
     async def check(lab: Lab) -> None:
         await lab.until(lambda: len(lab.kinds("replaced")) == 3)
         assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert lab.membership.listed == ["Server2", "Server3", "A"]
+
+    restart(run, tmp_path, change, check)
+
+
+def test_a_restart_replaces_what_stays_silent(run: Run, tmp_path: Path) -> None:
+    """What froze or ended just after it was listed, so that nothing was ever heard of it."""
+
+    def change(lab: Lab) -> None:
+        lab.provisioner.mute.add(lab.provisioner.replicas["Server3"].address)
+
+    async def check(lab: Lab) -> None:
+        await lab.until(lambda: lab.kinds("replaced"))
+        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert [each["hostname"] for each in lab.kinds("replaced")] == ["Server3"]
         assert lab.membership.listed == ["Server2", "Server3", "A"]
 
     restart(run, tmp_path, change, check)

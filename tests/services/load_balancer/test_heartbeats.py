@@ -131,6 +131,7 @@ def run(story: Callable[[Lab], Coroutine[Any, Any, None]], **settings: Any) -> N
         (answering(b"HTTP/1.0 200 OK\r\n\r\nfine"), Evidence.ANSWERED),
         (answering(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"), Evidence.MISSED),
         (answering(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Evidence.MISSED),
+        (answering(b"HTTP/1.1 421 No\r\nContent-Length: 0\r\n\r\n"), Evidence.REFUSED),
         (answering(b"SSH-2.0-OpenSSH_9.2\r\n"), Evidence.MISSED),
         (hanging, Evidence.MISSED),
         (closing_at_once, Evidence.REFUSED),
@@ -143,6 +144,7 @@ def run(story: Callable[[Lab], Coroutine[Any, Any, None]], **settings: Any) -> N
         "HTTP-1.0",
         "500",
         "503",
+        "421",
         "SSH",
         "hanging",
         "closing",
@@ -213,7 +215,8 @@ def test_our_own_shortage_is_no_evidence(number: int, monkeypatch: pytest.Monkey
 
 
 def test_the_request() -> None:
-    """GET of the path that the settings say, with Host, and on a connection of its own."""
+    """GET of the path that the settings say, with Host and the replica's name, and on a connection
+    of its own."""
     heads: list[bytes] = []
 
     async def story(lab: Lab) -> None:
@@ -227,6 +230,7 @@ def test_the_request() -> None:
             await lab.until(lambda: len(lab.learnt) > 1)
             host = "{}:{}".format(*address).encode()
         assert heads[0].startswith(b"GET /alive?a HTTP/1.1\r\nHost: " + host)
+        assert b"\r\nX-Replica: Server1\r\n" in heads[0]
         assert b"" in heads
 
     run(story, heartbeat_path="/alive?a")

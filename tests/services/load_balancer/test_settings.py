@@ -30,6 +30,13 @@ def test_defaults_are_for_one_machine() -> None:
     assert (settings.provisioner_socket, settings.unmanaged_replicas) == (None, {})
 
 
+def test_a_request_may_try_every_replica() -> None:
+    """Three attempts were spent by three replicas that froze one after the other, each as the
+    request came to it, while two others were alive."""
+    settings = from_command_line([])
+    assert settings.max_attempts >= settings.max_replicas
+
+
 def test_command_line(tmp_path: Path) -> None:
     """Names with hyphens, values of their types."""
     settings = from_command_line(

@@ -23,6 +23,13 @@ def test_heartbeat_is_empty(client: FlaskClient) -> None:
     assert (200, b"") == (response.status_code, response.data)
 
 
+@pytest.mark.parametrize(("wanted", "status"), [("Server7", 200), ("Server8", 421)])
+def test_heartbeat_is_for_one_replica(client: FlaskClient, wanted: str, status: int) -> None:
+    """Who looks for another one learns that it is not here."""
+    response = client.get("/heartbeat", headers={"X-Replica": wanted})
+    assert (status, b"") == (response.status_code, response.data)
+
+
 @pytest.mark.parametrize("path", ["/", "/other", "/home/", "/Home", "/static/x"])
 def test_other_paths_are_unknown(client: FlaskClient, path: str) -> None:
     """Any other path is a 404: the load balancer knows by it that the path does not exist."""
