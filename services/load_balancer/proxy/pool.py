@@ -192,11 +192,10 @@ class Pool:
 
     def _next(self) -> None:
         """A connection is free, or there is room for one: who waits gets it."""
-        if self._is_cut:
-            return
         while self._queue and self._queue[0].done:
             self._queue.popleft()
-        if self._queue and (self._idle or len(self._all) + len(self._connecting) < self._size):
+        has_room = self._idle or len(self._all) + len(self._connecting) < self._size
+        if self._queue and has_room and not self._is_cut:
             self.acquire(self._queue.popleft())
         if self._drained is not None and not self._drained.done() and not self.in_flight:
             self._drained.set_result(None)

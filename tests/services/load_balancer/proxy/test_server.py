@@ -126,6 +126,18 @@ def test_drain_cuts_what_takes_too_long(lab: Lab, order: tuple[str, ...]) -> Non
     assert [client.statuses for client in clients] == [[200], [502]]
 
 
+def test_drain_ends_with_a_cut(lab: Lab, order: tuple[str, ...]) -> None:
+    """A replica that is found dead while it leaves holds nobody any longer."""
+    client = lab.client()
+    client.send(GET)
+    leaving = lab.replicas[order[0]]
+    drain = lab.start(lab.server.drain(leaving, 30))
+    lab.do(lambda: lab.server.cut(leaving))
+    assert drain.done()
+    lab.upstream(order[1]).send(OK)
+    assert client.statuses == [200]
+
+
 def test_drain_of_an_unused_replica(lab: Lab) -> None:
     """There is nothing to wait for."""
     assert lab.start(lab.server.drain(lab.replicas["Server1"], 30)).done()
