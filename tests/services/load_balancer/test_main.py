@@ -309,10 +309,10 @@ def test_another_process_takes_over(
     arguments = [f"--replica=Server1=127.0.0.1:{replica.port}", "--reuse-port"]
     first = start(*arguments)
     second = Process(first.port, arguments, tmp_path / "second")
-    stop, statuses = threading.Event(), Counter[int]()
+    stop, stop_serving, statuses = threading.Event(), threading.Event(), Counter[int]()
 
     def serve() -> None:
-        while not stop.is_set():
+        while not stop_serving.is_set():
             with suppress(queue.Empty):
                 replica._asked.get(timeout=0.1)[0].sendall(LAST_HELLO)
 
@@ -320,7 +320,7 @@ def test_another_process_takes_over(
         while not stop.is_set():
             statuses[first.ask("GET", "/home")[0].status] += 1
 
-    threads = [threading.Thread(target=each) for each in (serve, ask, ask)]
+    *asking, serving = threads = [threading.Thread(target=each) for each in (ask, ask, serve)]
     try:
         for thread in threads:
             thread.start()
@@ -330,8 +330,10 @@ def test_another_process_takes_over(
         wait_until(lambda: statuses.total() > answered + 20)
     finally:
         stop.set()
-        for thread in threads:
+        for thread in asking:
             thread.join()
+        stop_serving.set()
+        serving.join()
         second.child.kill()
         second.child.wait()
     assert list(statuses) == [200]
