@@ -4,6 +4,7 @@ Flask application in threads beside it, behind a Unix socket."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -62,6 +63,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     admin = AdminServer(create_app(context), admin_socket)
     try:
         if await _begun(controller, stop):
+            _spare_the_collector()
             await server.listen()
             logger.info("serving on http://%s", settings.bind)
             await stop.wait()
@@ -89,6 +91,14 @@ async def _begun(controller: Controller, stop: asyncio.Event) -> bool:
     beginning.cancel()
     await asyncio.wait([beginning])
     return False
+
+
+def _spare_the_collector() -> None:
+    """What is here now stays as long as the process: looking for garbage in it takes milliseconds
+    in which nobody is answered. Requests leave none; what commands leave may wait."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def _raise_descriptor_limit() -> None:
