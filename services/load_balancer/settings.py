@@ -92,7 +92,11 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(10.0, gt=0, description="between two pieces of a body: then 408")
     idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
-    pool_size: int = Field(900, ge=1, description="connections to one replica; more must wait")
+    # What waits in a replica delays its heartbeats: with 256 by less than their timeout.
+    pool_size: int = Field(256, ge=1, description="connections to one replica; more must wait")
+    pool_uploads: int = Field(
+        640, ge=0, description="and besides, while request bodies are still coming on as many"
+    )
     max_queue: int = Field(
         16_384, ge=0, description="requests that wait for a connection to one replica: then 503"
     )
@@ -111,7 +115,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(0, ge=0, description="of a request; more get 413; 0: no limit")
     tunnel_timeout_s: float = Field(3600.0, gt=0, description="of silence in a WebSocket")
     retry_share: float = Field(
-        0.2, ge=0, le=1, description="of requests in 10 s that may be sent twice, besides 100"
+        0.2, ge=0, le=1, description="of requests in 10 s that may be sent twice, besides 256"
     )
     # As many as there may be: replicas that freeze one after the other can spend any smaller number
     # while others are alive. None is tried twice.

@@ -22,7 +22,7 @@ from replica import create_app
 
 # Measured at concurrency 100: 2 threads 1,000 requests/s, 4 threads 1,200, 8 threads 1,400.
 NUM_THREADS = 8
-# More than the load balancer's pool, which has 900, and its heartbeats (waitress's own 100 is
+# More than the load balancer's pool, 256 and 640 uploads, and its heartbeats (waitress's own 100 is
 # too few), and below the usual soft limit of 1024 open files.
 CONNECTION_LIMIT = 1000
 # What the kernel queues while the process is frozen: a paused replica accepts and stays silent.

@@ -35,6 +35,7 @@ class Loss(Enum):
 
     REFUSED = "refused the connection"  # nothing was sent
     RESET = "closed the connection without an answer"
+    CUT = "was found dead, or had to leave, before it answered"  # by us
     MALFORMED = "answered something that is no HTTP/1.1"
     TIMED_OUT = "did not answer in time"
     EXHAUSTED = "cannot be reached: this load balancer is out of connections"  # our shortage
@@ -187,7 +188,7 @@ class Exchange:
             self.client.abort()  # RFC 9112 §8: a cut answer must be seen as cut
             self.done = True
             return
-        successor = self._successor() if self.replica is not None else None
+        successor = self._successor(loss) if self.replica is not None else None
         if successor is not None:
             pool.stats.retries += 1
             self.replica = successor
@@ -195,7 +196,7 @@ class Exchange:
         else:
             self.fail(STATUS.get(loss, 502), f"{pool.name} {loss.value}")
 
-    def _successor(self) -> Replica | None:
+    def _successor(self, loss: Loss) -> Replica | None:
         """The next replica clockwise that was not tried, if this request may be sent again."""
         assert self.replica is not None
         server = self.client.server
@@ -205,7 +206,8 @@ class Exchange:
         if self.is_sent and not (
             self.head.method in IDEMPOTENT_METHODS
             and self._is_body_at_hand
-            and server.retry_budget.withdraw()
+            # The dead get no storm, and all that they had is lost at once.
+            and (loss is Loss.CUT or server.retry_budget.withdraw())
         ):
             return None
         return server.successor(self.key, self._tried)

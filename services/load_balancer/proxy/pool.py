@@ -105,7 +105,7 @@ class Pool:
             if not connection.is_closing():
                 connection.carry(exchange)
                 return
-        if len(self._all) + len(self._connecting) >= self._size:
+        if not self._has_room():
             if len(self._queue) < self._settings.max_queue:
                 self._queue.append(exchange)
             else:
@@ -113,6 +113,19 @@ class Pool:
             return
         task = self.loop.create_task(self._connect(exchange))
         self._connecting[task] = exchange
+
+    def _has_room(self) -> bool:
+        """Whether one more connection may be opened. A request whose body is still coming is no
+        work for the replica yet, and slow clients must not use up what others need."""
+        num_open = len(self._all) + len(self._connecting)
+        if num_open < self._size:
+            return True
+        carried = (connection.exchange for connection in self._all)
+        num_uploads = sum(
+            exchange is not None and not exchange.request_complete
+            for exchange in (*carried, *self._connecting.values())
+        )
+        return num_open - min(num_uploads, self._settings.pool_uploads) < self._size
 
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """The connection's exchange is over."""
@@ -194,8 +207,7 @@ class Pool:
         """A connection is free, or there is room for one: who waits gets it."""
         while self._queue and self._queue[0].done:
             self._queue.popleft()
-        has_room = self._idle or len(self._all) + len(self._connecting) < self._size
-        if self._queue and has_room and not self._is_cut:
+        if self._queue and not self._is_cut and (self._idle or self._has_room()):
             self.acquire(self._queue.popleft())
         if self._drained is not None and not self._drained.done() and not self.in_flight:
             self._drained.set_result(None)
@@ -230,7 +242,7 @@ class Pool:
         self.give_up_connecting()
         for connection in list(self._all):
             if connection.exchange is not None:
-                connection.lose(Loss.RESET)
+                connection.lose(Loss.CUT)
             else:
                 self.forget(connection)
                 connection.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 
 TICKS = 40  # that count: 10 s of the server's sweeps
-FLOOR = 100  # retries within these, whatever the traffic: 10 a second, as in Finagle
+FLOOR = 256  # retries within these, whatever the traffic: what a replica that crashes can have
 
 
 class RetryBudget:

@@ -112,7 +112,7 @@ def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert field.description
-    assert "(default 900)" in text
+    assert "(default 256)" in text
 
 
 # What is refused

@@ -241,6 +241,21 @@ def test_retries_have_a_budget(make_lab: Callable[..., Lab]) -> None:
     assert lab.upstream(second).received.endswith(b"hello")
 
 
+def test_the_dead_cost_no_budget(lab: Lab, order: tuple[str, ...]) -> None:
+    """A frozen replica may hold more requests than the budget grants: when it is found dead, all of
+    them go on, and so does what is lost after it."""
+    clients = [lab.client() for _ in range(FLOOR)]
+    for client in clients:
+        client.send(request(b"GET"))
+    for client in clients[:-1]:
+        assert lab.server.retry_budget.withdraw()
+    lab.do(lambda: lab.server.cut(lab.replicas[order[0]]))
+    for peer in lab.connections[order[1]]:
+        peer.send(OK)
+    assert [[200]] * FLOOR == [client.statuses for client in clients]
+    assert lab.server.retry_budget.withdraw()
+
+
 def test_silence_is_not_suspicious(client: Peer, lab: Lab, order: tuple[str, ...]) -> None:
     """A replica that does not answer in time is left to its heartbeats; the request goes on."""
     client.send(request(b"GET"))

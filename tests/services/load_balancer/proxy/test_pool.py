@@ -65,6 +65,24 @@ def test_http_1_0_connections_may_be_kept(lab: Lab, client: Peer) -> None:
     assert lab.ask(client, GET) is upstream
 
 
+def test_uploads_do_not_use_up_the_connections(make_lab: Callable[..., Lab]) -> None:
+    """While a request's body is still coming its connection counts apart, up to a number."""
+    lab = with_one_replica(make_lab(pool_size=1, pool_uploads=1))
+    for _ in range(2):
+        lab.client().send(POST[:-1])
+    assert len(lab.connections["Server1"]) == 2
+    honest, late = lab.client(), lab.client()
+    honest.send(GET)
+    late.send(GET)
+    assert len(lab.connections["Server1"]) == 2
+    lab.connections["Server1"][1].reset()  # one upload less
+    assert [peer.received[:3] for peer in lab.connections["Server1"][2:]] == [b"GET"]
+    lab.connections["Server1"][2].send(OK)
+    assert honest.statuses == [200]
+    lab.connections["Server1"][2].send(OK)
+    assert late.statuses == [200]
+
+
 def test_closed_connections_are_not_reused(lab: Lab, client: Peer) -> None:
     """One that the replica has closed is out of the pool; its heartbeat is asked for at once."""
     upstream = lab.ask(client, GET)
