@@ -247,7 +247,7 @@ def test_the_dead_cost_no_budget(lab: Lab, order: tuple[str, ...]) -> None:
     clients = [lab.client() for _ in range(FLOOR)]
     for client in clients:
         client.send(request(b"GET"))
-    for client in clients[:-1]:
+    for _ in clients[:-1]:
         assert lab.server.retry_budget.withdraw()
     lab.do(lambda: lab.server.cut(lab.replicas[order[0]]))
     for peer in lab.connections[order[1]]:
