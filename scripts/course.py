@@ -32,13 +32,14 @@ def stored() -> dict[str, NotebookNode]:
 def execute(path: Path) -> None:
     """Runs all cells in a new kernel. CellExecutionError if one fails; then nothing is stored."""
     notebook = nbformat.read(path, as_version=4)
+    metadata = deepcopy(notebook.metadata)
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
     for cell in notebook.cells:
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
             # A progress bar that has gone writes there all the same.
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
-    notebook.metadata.language_info.pop("version", None)  # this machine's, of no concern to others
+    notebook.metadata = metadata  # execution adds this machine's versions, of no concern to others
     nbformat.write(notebook, path)
 
 
