@@ -41,7 +41,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     events = EventLog()
     thresholds = Thresholds(fall=settings.heartbeat_fall, rise=settings.heartbeat_rise)
     membership = Membership(
-        settings.ring_config, thresholds, events, keeps_dead=bool(settings.unmanaged_replicas)
+        settings.ring_config, thresholds, events, keeps_dead=not settings.manages_replicas
     )
     heartbeats = Heartbeats(membership, settings)
 

@@ -89,7 +89,10 @@ class Settings(BaseSettings):
     response_timeout_s: float = Field(30.0, gt=0, description="of silence from a replica: 504")
     queue_timeout_s: float = Field(30.0, gt=0, description="for a place among them: then 503")
     head_timeout_s: float = Field(10.0, gt=0, description="for a client to send a head: then 408")
-    body_timeout_s: float = Field(10.0, gt=0, description="between two pieces of a body: then 408")
+    body_timeout_s: float = Field(10.0, gt=0, description="for the next piece of a body: then 408")
+    min_body_rate: int = Field(
+        500, ge=0, description="bytes/s of a body, over that time; fewer get 408; 0: no minimum"
+    )
     idle_timeout_s: float = Field(75.0, gt=0, description="a client's idle connection is kept")
     pool_idle_s: float = Field(4.0, gt=0, description="a replica's idle connection is kept")
     # What waits in a replica delays its heartbeats: with 256 by less than their timeout.
@@ -113,6 +116,9 @@ class Settings(BaseSettings):
     max_fields: int = Field(100, ge=1, description="lines in a head, likewise")
     max_target_bytes: int = Field(8 * 1024, ge=1, description="path and query; more get 414")
     max_body_bytes: int = Field(0, ge=0, description="of a request; more get 413; 0: no limit")
+    access_log: str = Field(
+        "", description="file that gets a line of JSON for each answer; -: standard output"
+    )
     tunnel_timeout_s: float = Field(3600.0, gt=0, description="of silence in a WebSocket")
     retry_share: float = Field(
         0.2, ge=0, le=1, description="of requests in 10 s that may be sent twice, besides 256"
@@ -178,6 +184,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"--replica {name} is given twice")
             replicas[name] = parse_address(address)
         return replicas
+
+    @property
+    def manages_replicas(self) -> bool:
+        return not self.replica
 
     @property
     def ring_config(self) -> RingConfig:

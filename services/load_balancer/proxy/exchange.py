@@ -238,14 +238,18 @@ class Exchange:
         lines = self._our_lines()
         if retry_after_s is not None:
             lines += b"Retry-After: %d\r\n" % retry_after_s
-        self.client.write(
-            wire.error_response(status, message, method=self.head.method, lines=lines)
+        self._answer(
+            status, wire.error_response(status, message, method=self.head.method, lines=lines)
         )
-        self.end()
 
     def _answer_for_ourselves(self) -> None:
         """RFC 9110 §7.6.2: an OPTIONS that may go no further ends here."""
-        self.client.write(b"".join((wire.status_line(200), ALLOW, self._our_lines(), b"\r\n")))
+        self._answer(200, b"".join((wire.status_line(200), ALLOW, self._our_lines(), b"\r\n")))
+
+    def _answer(self, status: int, answer: bytes) -> None:
+        self.client.write(answer)
+        if (access_log := self.client.server.access_log) is not None:
+            access_log.add(self, status)
         self.end()
 
     def _fail_for_want_of_replicas(self) -> None:

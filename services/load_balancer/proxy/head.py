@@ -292,8 +292,10 @@ def _framing(special: dict[bytes, bytes]) -> tuple[int | None, bool]:
     if length is not None and (not length.isdigit() or len(length) > 18):
         raise Refused(400, f"Content-Length must be one decimal number, got {shown(length)}")
     if coding is not None and coding.lower() != b"chunked":
-        # Its end is unknown unless chunked is the last; a coding we do not know is 501.
-        status = 501 if coding.lower().endswith(b"chunked") else 400
+        # Its end is unknown unless chunked is the last, and chunked may be there but once; a coding
+        # we do not know is 501.
+        *others, last = (each.strip(b" \t") for each in coding.lower().split(b","))
+        status = 501 if last == b"chunked" and b"chunked" not in others else 400
         raise Refused(status, f"Transfer-Encoding must be chunked, got {shown(coding)}")
     return None if length is None else int(length), coding is not None
 

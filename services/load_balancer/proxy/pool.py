@@ -19,6 +19,7 @@ from load_balancer.routing import Replica
 from load_balancer.settings import Settings
 
 if TYPE_CHECKING:
+    from load_balancer.proxy.access_log import AccessLog
     from load_balancer.proxy.exchange import Exchange
 
 # Upper bounds of the latency histogram, seconds: Prometheus's default buckets, and one below.
@@ -59,6 +60,7 @@ class Pool:
         replica: Replica | None,
         path: Path | None = None,
         stats: Stats,
+        access_log: AccessLog | None,
         size: int,
         response_timeout_s: float,
         settings: Settings,
@@ -72,9 +74,12 @@ class Pool:
         self.name = replica.hostname if replica else "the admin API"
         self.replica_line = f"X-Replica: {replica.hostname}\r\n".encode() if replica else b""
         self.stats = stats
+        self.access_log = access_log
         self.has_failed = False  # the last time
         self.limits = limits
         self.tunnel_timeout_s = settings.tunnel_timeout_s
+        # The assignment's replicas have few paths; servers of somebody's own answer as they like.
+        self.speaks_contract = replica is not None and settings.manages_replicas
         self._size = size
         self._settings = settings
         self._response_timeout_s = response_timeout_s

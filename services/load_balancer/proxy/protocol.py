@@ -54,6 +54,7 @@ class ClientConnection(asyncio.Protocol):
         # For one request
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None  # while it is not whole
+        self._body_bytes = 0  # that came since the deadline was set
 
     # What exchanges ask
 
@@ -93,6 +94,8 @@ class ClientConnection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Ends what has been idle or too slow; called a few times a second."""
+        if self._body is not None and not self.gate.is_open:
+            self._expect_more_body()  # it waits for us to read on
         if now < self.deadline:
             return
         exchange = self._exchange
@@ -104,8 +107,6 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(wire.Refused(408, "the request did not arrive in time"))
         elif exchange.request_complete:
             return  # it waits for its answer; of a tunnel, the other end keeps the time
-        elif not self.gate.is_open:  # it waits for us to read on
-            self.deadline = now + self.server.settings.body_timeout_s
         elif exchange.answer_started:
             self._transport.abort()
         else:
@@ -229,6 +230,7 @@ class ClientConnection(asyncio.Protocol):
         if head.has_body:
             self._body = Chunked(self.server.limits) if head.is_chunked else Sized(head.length or 0)
             exchange.expect_body()
+            self._expect_more_body()
             if self._unread:
                 self._read_body(exchange, self._body)
         if self._is_half_closed and not self._unread:
@@ -241,14 +243,21 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def _read_body(self, exchange: Exchange, body: BodyReader) -> None:
-        self.deadline = self.server.now + self.server.settings.body_timeout_s
         data, self._unread = self._unread, b""
+        self._body_bytes += len(data)
+        if self._body_bytes >= self.server.min_body_bytes:
+            self._expect_more_body()
         exchange.read_body(body.read(data))
         if body.is_complete:
             self._body, self._unread = None, body.rest
             exchange.read_end()
             if exchange.close:
                 self._is_deaf = True
+
+    def _expect_more_body(self) -> None:
+        """A piece of it, as long as the slowest client's, must come in time from now."""
+        self.deadline = self.server.now + self.server.settings.body_timeout_s
+        self._body_bytes = 0
 
     def _refuse(self, refusal: wire.Refused) -> None:
         """What came is no request: it is answered, and it is the last one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from load_balancer.health import Evidence
 from load_balancer.membership import Member
 from load_balancer.proxy import wire
+from load_balancer.proxy.access_log import AccessLog
 from load_balancer.proxy.head import Limits
 from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
@@ -64,10 +65,12 @@ class Server:
         self.now = self.loop.time()
         self.idle_deadline = self.now + settings.idle_timeout_s
         self.max_attempts = settings.max_attempts
+        self.min_body_bytes = settings.min_body_rate * settings.body_timeout_s
         self.authority = settings.bind.encode()
         self.is_closing = False
         self.retry_budget = RetryBudget(settings.retry_share)
         self.restraints = Restraints(settings, record)
+        self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self._on_evidence = on_evidence
         self.pools: dict[Replica, Pool] = {}
@@ -89,6 +92,8 @@ class Server:
             backlog=BACKLOG,
             reuse_port=self.settings.reuse_port,
         )
+        if self.access_log is not None:
+            self.access_log.start()
         self._sweep()
 
     async def close(self, grace_s: float) -> None:
@@ -109,6 +114,8 @@ class Server:
             self._sweeper.cancel()
         for pool in [*self.pools.values(), self.admin_pool]:
             pool.cut()
+        if self.access_log is not None:
+            await self.access_log.close()
 
     # What exchanges ask
 
@@ -219,6 +226,7 @@ class Server:
             replica=replica,
             path=path,
             stats=stats,
+            access_log=self.access_log,
             size=size,
             response_timeout_s=response_timeout_s,
             settings=self.settings,

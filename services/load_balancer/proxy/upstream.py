@@ -128,6 +128,8 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.done = True
             pool = self.pool
             pool.stats.answered(last.status, perf_counter() - exchange.started_at)
+            if pool.access_log is not None:
+                pool.access_log.add(exchange, last.status)
             pool.release(self, reusable=True)
             client = exchange.client
             client.write(b"".join((last.prefix, exchange.request_id, END, data[last.head_bytes :])))
@@ -206,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._body = Sized(head.length)
         else:
             self._body = UntilClose()
-        self._is_missing = status == 404 and self.pool.replica is not None
+        self._is_missing = status == 404 and self.pool.speaks_contract
         if self._is_missing:
             return
         # RFC 9112 §6.3: Transfer-Encoding overrides; RFC 9110 §8.6: 204 tells no length
@@ -275,6 +277,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks = self._is_missing = False
         self.resume()
         self.pool.answered(status, perf_counter() - exchange.started_at)
+        if self.pool.access_log is not None and not is_missing:
+            self.pool.access_log.add(exchange, status)
         self.pool.release(self, reusable=is_reusable)
         if is_missing:
             path = exchange.head.path.decode("latin-1")

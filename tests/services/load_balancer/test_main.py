@@ -206,6 +206,49 @@ def test_a_refused_request_ends_the_connection(balancer: Process) -> None:
     assert answer.endswith(b'"status": "failure"}\n')
 
 
+def test_the_access_log(start: Start, replica: Replica, tmp_path: Path) -> None:
+    """A line of JSON for each answer, whoever gave it, all of them written at the end."""
+    path = tmp_path / "access.log"
+    process = start(f"--replica=Server1=127.0.0.1:{replica.port}", "--access-log", str(path))
+    with process.connect() as client:
+        for request_id in (1, 2, 3):  # the third comes like the second, and is passed on unparsed
+            client.sendall(b"GET /home?a=%d HTTP/1.1\r\nHost: lab\r\n" % min(request_id, 2))
+            client.sendall(b"X-Request-ID: %d\r\n\r\n" % request_id)
+            if request_id == 1:
+                upstream, _ = replica.asked()
+            else:
+                receive(upstream, lambda data: data.endswith(b"\r\n\r\n"))
+            upstream.sendall(HELLO)
+            receive(client, lambda data: data.endswith(b"hello"))
+        client.sendall(b"OPTIONS * HTTP/1.1\r\nHost: lab\r\nMax-Forwards: 0\r\n\r\n")
+        receive(client, lambda data: data.endswith(b"\r\n\r\n"))
+    assert process.ask("GET", "/rep")[0].status == 200
+    assert process.stop() == 0
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [
+        ("GET", "/home?a=1", 200, "Server1", "1"),
+        ("GET", "/home?a=2", 200, "Server1", "2"),
+        ("GET", "/home?a=2", 200, "Server1", "3"),
+    ] == [
+        (each["method"], each["target"], each["status"], each["replica"], each["request_id"])
+        for each in entries[:3]
+    ]
+    assert [("*", 200, None), ("/rep", 200, None)] == [
+        (each["target"], each["status"], each["replica"]) for each in entries[3:]
+    ]
+    assert all(each["client"] == "127.0.0.1" and 0 < each["latency_s"] < 10 for each in entries)
+
+
+def test_an_access_log_that_cannot_be_written(
+    start: Start, replica: Replica, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """It says so, and serves on."""
+    process = start(f"--replica=Server1=127.0.0.1:{replica.port}", "--access-log", str(tmp_path))
+    assert process.ask("GET", "/rep")[0].status == 200
+    wait_until(lambda: any("access log are lost" in line for line in process.lines))
+    assert process.ask("GET", "/rep")[0].status == 200
+
+
 def test_a_slow_reader_gets_everything(balancer: Process, replica: Replica) -> None:
     """Byte for byte, and what it has not read waits at the replica, not in our memory."""
     body = random.Random(1729).randbytes(32 * 2**20)

@@ -361,6 +361,18 @@ def test_unknown_path_chunked_and_closed(
         assert b"gone" not in client.take()
 
 
+def test_servers_of_somebody_elses_answer_as_they_like(make_lab: Callable[..., Lab]) -> None:
+    """The assignment speaks of its replicas; where we manage none, a 404 is a 404."""
+    lab = make_lab(replica=("Server1=127.0.0.1:7001",))
+    client = lab.client()
+    client.send(request(b"GET"))
+    lab.upstream(lab.order(b"1")[0]).send(
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"
+    )
+    assert client.statuses == [404]
+    assert client.received.endswith(b"\r\n\r\ngone")
+
+
 @pytest.mark.parametrize("status", [201, 301, 403, 405, 500, 503, 599, 600, 999])
 def test_other_answers_pass(
     client: Peer, lab: Lab, order: tuple[str, ...], feed: Feeding, status: int

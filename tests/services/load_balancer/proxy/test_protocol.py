@@ -458,7 +458,31 @@ def test_half_a_head_does_not_cut_the_answer_before_it(lab: Lab, client: Peer) -
 
 
 def test_a_body_may_take_its_time(lab: Lab, client: Peer, replica: Callable[[], Peer]) -> None:
-    """Each piece buys the next ten seconds; a client that stops sending is told so, 408."""
+    """Each 5 kB buy the next ten seconds; a client that sends fewer is told so, 408."""
+    client.send(POST[:-5].replace(b": 5\r\n", b": 30000\r\n"))
+    for _ in range(4):
+        lab.advance(9)
+        client.send(bytes(5000))
+    assert client.received == b""
+    client.send(bytes(4999))
+    lab.advance(10.5)
+    assert client.statuses == [408]
+    assert replica().was_cut
+
+
+def test_a_dripping_body_is_cut(lab: Lab, client: Peer) -> None:
+    """A byte now and then buys no time."""
+    client.send(POST[:-5])
+    for octet in b"hell":
+        client.send(bytes([octet]))
+        lab.advance(3)
+    assert client.statuses == [408]
+
+
+def test_a_minimum_of_nothing(make_lab: Callable[..., Lab]) -> None:
+    """Then each piece buys the next ten seconds, however short it is."""
+    lab = make_lab(min_body_rate=0)
+    client = lab.client()
     client.send(POST[:-5])
     for octet in b"hell":
         lab.advance(9)
@@ -466,7 +490,22 @@ def test_a_body_may_take_its_time(lab: Lab, client: Peer, replica: Callable[[], 
     assert client.received == b""
     lab.advance(10.5)
     assert client.statuses == [408]
-    assert replica().was_cut
+
+
+def test_a_body_that_we_do_not_read_is_not_late(lab: Lab, client: Peer) -> None:
+    """Its time begins when the replica, which was slow, takes more."""
+    client.send(POST.replace(b": 5\r\n", b": 99\r\n"))
+    replica = lab.upstream(lab.order(b"1")[0])
+    replica.stop_reading()
+    client.send(b"more")
+    for _ in range(6):
+        lab.advance(3)
+    assert not client.is_read
+    replica.read_on()
+    lab.advance(9)
+    assert client.received == b""
+    lab.advance(1.5)
+    assert client.statuses == [408]
 
 
 def test_slow_replicas_are_not_blamed_on_clients(lab: Lab, client: Peer) -> None:
