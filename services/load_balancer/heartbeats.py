@@ -73,8 +73,10 @@ class Heartbeats:
             self._spawn(self._ask(replica))
             starting = member.health.state is State.STARTING
             interval_s = STARTING_INTERVAL_S if starting else self._settings.heartbeat_interval_s
+            # Not wait_for: up to Python 3.11 it forgets a cancellation that comes with the wake.
             with suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), interval_s)
+                async with asyncio.timeout(interval_s):
+                    await wake.wait()
         del self._wake[replica]
 
     async def _ask(self, replica: Replica) -> None:

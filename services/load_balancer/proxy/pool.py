@@ -237,7 +237,8 @@ class Pool:
             connection.close()
         self._next()
         try:
-            await asyncio.wait_for(self._drained, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._drained
         except TimeoutError:
             self.cut()
 

@@ -46,6 +46,7 @@ class ClientConnection(asyncio.Protocol):
         self._last_head: RequestHead | None = None  # that may come again
         self._expected: RequestHead | None = None  # the same, while nothing stands in its way
         self._unread = b""
+        self._has_asked = False  # ever
         self._linger_bytes = 0
         self._is_deaf = False  # nothing more is read as a request
         self._is_lingering = False  # all is answered; the client may still be writing
@@ -85,12 +86,14 @@ class ClientConnection(asyncio.Protocol):
         elif not (self._is_full or server.is_closing):
             self._expected = self._last_head
 
-    def close_when_idle(self) -> None:
-        """The server stops: an idle connection ends now, another with its answer."""
-        if self._exchange is None:
-            self._transport.close()
-        else:
+    def close_when_idle(self, *, patient: bool) -> None:
+        """The server stops: an idle connection ends now, another with its answer. It is not idle
+        while a request has begun; nor, to who is `patient`, before its first request, for which it
+        was accepted."""
+        if self._exchange is not None:
             self._exchange.is_plain = False
+        elif not self._unread and (self._has_asked or not patient):
+            self._transport.close()
 
     def sweep(self, now: float) -> None:
         """Ends what has been idle or too slow; called a few times a second."""
@@ -222,6 +225,7 @@ class ClientConnection(asyncio.Protocol):
             client=self.address,
             authority=self.server.authority,
         )
+        self._has_asked = True
         can_repeat = not (head.has_body or head.close or head.max_forwards is not None)
         self._last_head = head if can_repeat and not self.server.is_admin(head.path) else None
         self._unread = data[end:]

@@ -21,6 +21,8 @@ from load_balancer.settings import Settings
 
 SWEEP_S = 0.25  # how exact timeouts are
 BACKLOG = 16_384  # clients that connect at once; the kernel has a limit of its own, somaxconn
+CLOSING_TURN_S = 0.02
+NEWCOMER_S = 1.0  # after the last connection is accepted, for the first byte of its request
 ADMIN_CONNECTIONS = 64  # more than it has threads, so that waiting is done there
 ADMIN_TIMEOUT_S = 150.0  # a command may wait for containers to start and requests to end
 
@@ -102,11 +104,16 @@ class Server:
         if self._sockets is not None:
             await asyncio.sleep(0)  # the kernel would reset who has connected and is not accepted
             self._sockets.close()
-        deadline = self.loop.time() + grace_s
-        while self._clients and self.loop.time() < deadline:
+        started_at = self.loop.time()
+        deadline = started_at + grace_s
+        while self.loop.time() < deadline:
+            # First of all, for who was accepted just now is made known in the loop's next turn.
+            await asyncio.sleep(CLOSING_TURN_S)
+            if not self._clients:
+                break
+            patient = self.loop.time() < started_at + NEWCOMER_S
             for client in list(self._clients):
-                client.close_when_idle()
-            await asyncio.sleep(0.02)
+                client.close_when_idle(patient=patient)
         for client in list(self._clients):
             client.abort()
         await asyncio.sleep(0)  # they have left, and their requests are not tried elsewhere

@@ -309,6 +309,22 @@ def test_a_life_that_is_over_is_not_asked() -> None:
     run(story)
 
 
+def test_closing_while_somebody_is_suspect() -> None:
+    """A heartbeat that was asked for at the same moment does not keep it open."""
+
+    async def story() -> None:
+        async with server(hanging) as address:
+            lab = Lab(heartbeat_interval_s=60, heartbeat_timeout_s=60)
+            replica = lab.start(address).replica
+            assert replica is not None
+            await asyncio.sleep(0.01)
+            lab.heartbeats.ask_now(replica)
+            async with asyncio.timeout(5):
+                await lab.heartbeats.close()
+
+    asyncio.run(story())
+
+
 def test_closing_leaves_nothing_behind() -> None:
     """No task, no connection, though a heartbeat hangs."""
 

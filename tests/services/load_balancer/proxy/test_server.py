@@ -222,6 +222,7 @@ def test_close_answers_what_is_under_way(lab: Lab, clients: list[Peer]) -> None:
     """No more is accepted, idle connections end, the others with their answer."""
     idle, waiting, _ = clients
     closing = lab.start(lab.server.close(8))
+    lab.advance(0.1)
     assert (lab.listener.is_open, idle.is_open, waiting.is_open) == (False, False, True)
     for peer in lab.connections[lab.order(b"1")[0]]:
         if peer.is_open:
@@ -234,10 +235,33 @@ def test_close_answers_what_is_under_way(lab: Lab, clients: list[Peer]) -> None:
     assert closing.done()
 
 
+def test_close_waits_for_newcomers(lab: Lab) -> None:
+    """Who was accepted, also in the very last moment, and has not asked yet, is answered."""
+    quick, dripping, silent = (lab.client() for _ in range(3))
+    closing = lab.start(lab.server.close(8))
+    last = lab.client()  # it had been accepted, and becomes known only now
+    dripping.send(GET[:9])
+    for client in (quick, last):
+        lab.advance(0.4)
+        client.send(GET)
+        lab.upstream(lab.order(b"1")[0]).send(OK)
+        assert client.statuses == [200]
+        assert b"Connection: close\r\n" in client.received
+    assert silent.is_open
+    lab.advance(0.3)
+    assert not silent.is_open
+    dripping.send(GET[9:])
+    lab.upstream(lab.order(b"1")[0]).send(OK)
+    assert dripping.statuses == [200]
+    lab.advance(0.1)
+    assert closing.done()
+
+
 def test_close_cuts_after_its_grace(lab: Lab, clients: list[Peer]) -> None:
     """What takes longer than the grace is cut, and nothing is left behind."""
     closing = lab.start(lab.server.close(8))
-    lab.advance(8.1)
+    lab.advance(0.1)
+    lab.advance(8)
     assert closing.done()
     lab.do(lambda: None)
     assert [client.was_cut for client in clients] == [False, True, True]
