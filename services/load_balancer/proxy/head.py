@@ -140,6 +140,8 @@ def parse_request(data: bytes, *, limits: Limits, client: bytes, authority: byte
     host = _host(special, is_http10=is_http10, authority=authority)
     if not target.startswith(b"/") and b"://" in target:
         host, target = authority_and_path(target)
+        if not target:  # RFC 9112 §3.2.4
+            target = b"*" if method == b"OPTIONS" else b"/"
     if not target.startswith(b"/") and not (target == b"*" and method == b"OPTIONS"):
         raise Refused(400, f"target must be a path, got {shown(target)}")  # RFC 9112 §3.2
     length, is_chunked = _framing(special)
@@ -236,7 +238,8 @@ def malformed_start(data: bytes) -> Refused:
 
 
 def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
-    """An absolute-form target in its two parts: RFC 9112 §3.2.2. Refused if the first is none."""
+    """An absolute-form target in its two parts, of which the second may be empty: RFC 9112 §3.2.2.
+    Refused if the first is none."""
     scheme, _, hierarchy = target.partition(b"://")
     authority = _AUTHORITY_END.split(hierarchy, maxsplit=1)[0]
     if (
@@ -246,7 +249,7 @@ def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
     ):
         raise Refused(400, f"target must name one host, got {shown(target)}")  # RFC 9110 §4.2
     path = hierarchy[len(authority) :]
-    return authority, path if path.startswith(b"/") else b"/" + path
+    return authority, b"/" + path if path.startswith((b"?", b"#")) else path
 
 
 def _check_start(method: bytes, target: bytes, version: bytes, limits: Limits) -> None:

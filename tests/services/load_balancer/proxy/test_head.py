@@ -285,7 +285,6 @@ def test_only_http_1_0_may_do_without_host() -> None:
     [
         (b"http://lab/home", (b"lab", b"/home")),
         (b"http://lab:5050/a?b=http://c", (b"lab:5050", b"/a?b=http://c")),
-        (b"http://lab", (b"lab", b"/")),
         (b"http://lab?a=1", (b"lab", b"/?a=1")),
         (b"http://lab?a=/", (b"lab", b"/?a=/")),
         (b"HTTPS://[::1]:80//x", (b"[::1]:80", b"//x")),
@@ -296,6 +295,13 @@ def test_absolute_targets(target: bytes, expected: tuple[bytes, bytes]) -> None:
     assert authority_and_path(target) == expected
     head = request(start=b"GET %b HTTP/1.1" % target, host=b"other")
     assert head.forwarded.startswith(b"GET %b HTTP/1.1\r\nHost: %b\r\n" % expected[::-1])
+
+
+def test_absolute_targets_without_a_path() -> None:
+    """The whole server is asked: / of all methods but OPTIONS, whose * it is (RFC 9112 §3.2.4)."""
+    for method, path in ((b"GET", b"/"), (b"OPTIONS", b"*")):
+        head = request(start=b"%b http://lab HTTP/1.1" % method)
+        assert head.forwarded.startswith(b"%b %b HTTP/1.1\r\nHost: lab\r\n" % (method, path))
 
 
 @pytest.mark.parametrize(
