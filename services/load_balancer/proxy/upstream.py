@@ -10,7 +10,7 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.body import BodyReader, Chunked, Sized, UntilClose
 from load_balancer.proxy.exchange import Exchange, Loss
 from load_balancer.proxy.flow_control import PEER_SLOW, ReadGate
-from load_balancer.proxy.head import END, ResponseHead, parse_response
+from load_balancer.proxy.head import END, ResponseHead, check_answer_beginning, parse_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.deadline = 0.0  # the loop's clock: of the next byte, or of idling
         self._is_full = False  # the replica does not read what we write
+        self.has_idled = False  # ever: then it may have been closed before a request came
         # For one answer
         self._unread = b""
         self._head: ResponseHead | None = None
@@ -155,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif exchange.is_tunnel:
             self._end(exchange, is_reusable=False)
         else:
-            self.lose(Loss.RESET)
+            self.lose(Loss.STALE if self.has_idled else Loss.RESET)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -178,8 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             end = data.find(END) + len(END)
             if end < len(END):
-                if len(data) > self.pool.limits.head_bytes or not b"HTTP/1.".startswith(data[:7]):
-                    raise wire.Refused(502, "an answer without end, or none")
+                check_answer_beginning(data, self.pool.limits)
                 self._unread = data
                 return
             self._read_head(exchange, data[:end])
