@@ -265,6 +265,7 @@ class Pool:
         self.response_deadline = now + self._response_timeout_s
         self._idle_deadline = now + self._settings.pool_idle_s
         for connection in list(self._all):
+            connection.release_head()
             if connection.deadline > now:
                 continue
             if connection.exchange is None:

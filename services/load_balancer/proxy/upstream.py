@@ -53,7 +53,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._unread = b""
         self._head: ResponseHead | None = None
         self._body: BodyReader | None = None
-        self._held = b""  # head that waits for its body: till then another replica may answer
+        self._held = b""  # head that waits a moment for its body: till then another may answer
         self._chunks = False  # what the client gets
         self._is_missing = False  # 404, which the contract turns into an error of ours
 
@@ -73,6 +73,14 @@ class UpstreamConnection(asyncio.Protocol):
     def write_tunnelled(self, data: bytes) -> None:
         self.deadline = self.pool.now + self.pool.tunnel_timeout_s
         self._write(data)
+
+    def release_head(self) -> None:
+        """The head goes out without its body, which takes its time: from now on the answer is this
+        replica's."""
+        if self._held and self.exchange is not None:
+            held, self._held = self._held, b""
+            self.exchange.answer_started = True
+            self.exchange.client.write(held)
 
     def abandon(self) -> None:
         """Its exchange wants no more of it; with an answer half read it is of no further use."""

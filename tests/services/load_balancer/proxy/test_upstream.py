@@ -289,3 +289,26 @@ def test_the_other_kept_connections_are_given_up(lab: Lab) -> None:
         replica.send(OK)
     lab.ask(clients[0], GET).reset()
     assert [False] * 3 + [True] == [each.is_open for each in lab.connections["Server1"]]
+
+
+def test_a_head_does_not_wait_for_its_body_for_long(lab: Lab, client: Peer) -> None:
+    """Whoever streams shall be seen to have begun; who dies at once may be replaced by another."""
+    replica = lab.ask(client, GET)
+    replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert client.received == b""
+    lab.advance(0.3)
+    assert client.statuses == [200]
+    replica.send(b"2\r\nhi\r\n0\r\n\r\n")
+    assert client.received.endswith(b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n")
+    assert client.received.count(b"HTTP/1.1") == 1
+
+
+def test_a_head_that_went_out_cannot_be_taken_back(lab: Lab, client: Peer) -> None:
+    """Then a replica that dies cuts its answer."""
+    lab.serve("Server1", "Server2")
+    replica = lab.ask(client, GET)
+    replica.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    lab.advance(0.3)
+    replica.reset()
+    assert client.statuses == [200]
+    assert client.was_cut
