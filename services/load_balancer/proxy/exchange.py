@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MAX_REPLAYED_BYTES = 16 * 1024  # of a request body, kept for a second try; HAProxy's buffer
 MAX_ADMIN_BODY_BYTES = 64 * 1024
-ALLOW = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\nContent-Length: 0\r\n"
 
 
 class Loss(Enum):
@@ -35,6 +34,7 @@ class Loss(Enum):
 
     REFUSED = "refused the connection"  # nothing was sent
     RESET = "closed the connection without an answer"
+    STALE = "closed a connection that it had kept open"  # perhaps before it saw the request
     CUT = "was found dead, or had to leave, before it answered"  # by us
     MALFORMED = "answered something that is no HTTP/1.1"
     TIMED_OUT = "did not answer in time"
@@ -81,6 +81,7 @@ class Exchange:
         self.replica: Replica | None = None  # that was tried last
         self._tried: tuple[str, ...] = ()  # and before, hostnames
         self.is_sent = False
+        self.started_at = perf_counter()
         # Its answer
         self.answer_started = False
         self.close = head.close  # the client's connection, when this is answered
@@ -210,7 +211,14 @@ class Exchange:
             and (loss is Loss.CUT or server.retry_budget.withdraw())
         ):
             return None
-        return server.successor(self.key, self._tried)
+        successor = server.successor(self.key, self._tried)
+        if (
+            successor is None
+            and loss is Loss.STALE
+            and self._tried.count(self.replica.hostname) == 1
+        ):
+            return self.replica  # there is no other: once more, by a connection of its own
+        return successor
 
     @property
     def _is_body_at_hand(self) -> bool:
@@ -244,7 +252,9 @@ class Exchange:
 
     def _answer_for_ourselves(self) -> None:
         """RFC 9110 §7.6.2: an OPTIONS that may go no further ends here."""
-        self._answer(200, b"".join((wire.status_line(200), ALLOW, self._our_lines(), b"\r\n")))
+        framing = wire.framing(0, chunked=False)
+        lines = (wire.status_line(200), wire.ALLOW, framing, self._our_lines(), b"\r\n")
+        self._answer(200, b"".join(lines))
 
     def _answer(self, status: int, answer: bytes) -> None:
         self.client.write(answer)

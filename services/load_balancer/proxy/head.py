@@ -10,6 +10,7 @@ the outcome is immutable, ready to be sent, and able to recognise its own repeti
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from load_balancer.proxy.wire import Refused, shown
 
 END = b"\r\n\r\n"
 
+MAX_METHOD_BYTES = 64  # IANA's longest has 17
 # RFC 9110 §9.2.1, §9.2.2; TRACE is refused.
 IDEMPOTENT_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
@@ -149,16 +151,18 @@ def parse_request(data: bytes, *, limits: Limits, client: bytes, authority: byte
         # RFC 9112 §6.1: the classic request smuggling.
         raise Refused(400, "Transfer-Encoding excludes Content-Length and HTTP/1.0")
     wants_websocket = not (is_http10 or is_chunked or length) and _is_websocket(special, options)
+    for name in options & {b"max-forwards", b"x-forwarded-for", b"x-request-id"}:
+        special.pop(name, None)  # RFC 9110 §7.6.1: meant for us alone, so nothing of it goes on
     request_id = special.get(b"x-request-id", b"")
-    max_forwards = _max_forwards(special) if method == b"OPTIONS" else None
     forwarded_for = special.get(b"x-forwarded-for")
+    max_forwards = _max_forwards(special) if method == b"OPTIONS" else None
     forwarded = b"".join(
         (
             b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target, host),
             _without_named(_REQUEST_SPECIAL.sub(b"", fields), options),
             wire.framing(length, chunked=is_chunked),
             b"Connection: upgrade\r\nUpgrade: websocket\r\n" if wants_websocket else b"",
-            b"" if max_forwards is None else b"Max-Forwards: %d\r\n" % max(0, max_forwards - 1),
+            _hops_left(special, method, max_forwards),
             b"X-Forwarded-For: %b\r\n"
             % (b"%b, %b" % (forwarded_for, client) if forwarded_for else client),
             b"X-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % host,
@@ -166,7 +170,7 @@ def parse_request(data: bytes, *, limits: Limits, client: bytes, authority: byte
             b"X-Request-ID: ",
         )
     )
-    close = b"keep-alive" not in options if is_http10 else b"close" in options
+    close = b"close" in options or (is_http10 and b"keep-alive" not in options)
     before, behind = _around(data, request_id)
     return RequestHead(
         method=method,
@@ -210,7 +214,7 @@ def parse_response(data: bytes, limits: Limits) -> ResponseHead:
         status=status,
         is_http10=is_http10,
         # Chunks in HTTP/1.0 are a mistake, of which the connection is better rid: RFC 9112 §6.1.
-        close=is_chunked or b"keep-alive" not in options if is_http10 else b"close" in options,
+        close=b"close" in options or (is_http10 and (is_chunked or b"keep-alive" not in options)),
         length=length,
         is_chunked=is_chunked,
         is_websocket=_is_websocket(special, options),
@@ -220,7 +224,7 @@ def parse_response(data: bytes, limits: Limits) -> ResponseHead:
 
 def check_beginning(data: bytes, limits: Limits) -> None:
     """Raises Refused if `data`, a head without its end, can no longer become a request."""
-    if len(data) > limits.head_bytes:
+    if len(data) > limits.head_bytes and b"\n" in data[: limits.target_bytes + 64]:
         raise limits.head_too_large()
     if b"\n" in data:
         if (start := _REQUEST_LINE.match(data)) is None:
@@ -230,6 +234,20 @@ def check_beginning(data: bytes, limits: Limits) -> None:
         raise limits.target_too_long()
     if _BARE_LINE_END.search(data):
         raise Refused(400, "malformed request: a line of its head does not end in CR LF")
+
+
+def check_answer_beginning(data: bytes, limits: Limits) -> None:
+    """Raises Refused if `data`, a head without its end, can no longer become an answer's: nobody
+    shall wait for the end of what has none."""
+    if len(data) > limits.head_bytes or not b"HTTP/1.".startswith(data[:7]):
+        raise Refused(502, "an answer without end, or none")
+    if b"\n" in data:
+        start = _STATUS_LINE.match(data)
+        fields = None if start is None else _FIELDS.match(data, start.end())
+        if fields is None or b"\n" in data[fields.end() :]:
+            raise Refused(502, f"no head of an answer: {shown(data)}")
+    if _BARE_LINE_END.search(data):
+        raise Refused(502, "a line of an answer's head does not end in CR LF")
 
 
 def malformed_start(data: bytes) -> Refused:
@@ -245,7 +263,7 @@ def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
     if (
         scheme.lower() not in (b"http", b"https")
         or authority[:1] in (b"", b":")
-        or not _HOST.fullmatch(authority)
+        or not _is_host(authority)
     ):
         raise Refused(400, f"target must name one host, got {shown(target)}")  # RFC 9110 §4.2
     path = hierarchy[len(authority) :]
@@ -255,6 +273,8 @@ def authority_and_path(target: bytes) -> tuple[bytes, bytes]:
 def _check_start(method: bytes, target: bytes, version: bytes, limits: Limits) -> None:
     if len(target) > limits.target_bytes:
         raise limits.target_too_long()
+    if len(method) > MAX_METHOD_BYTES:
+        raise Refused(501, f"method must be at most {MAX_METHOD_BYTES} bytes, got {shown(method)}")
     if method == b"PRI":
         raise Refused(400, "malformed request: HTTP/2 is not spoken here")  # RFC 9113 §3.4
     if not version.startswith(b"1."):
@@ -310,9 +330,21 @@ def _host(special: dict[bytes, bytes], *, is_http10: bool, authority: bytes) -> 
         if not is_http10:
             raise Refused(400, "Host must be given")
         return authority  # the replica, asked in HTTP/1.1, needs one: RFC 9112 §3.3
-    if not _HOST.fullmatch(value):
+    if not _is_host(value):
         raise Refused(400, f"Host must be one name or address, got {shown(value)}")
     return value
+
+
+def _is_host(value: bytes) -> bool:
+    """RFC 3986 §3.2.2, with a port at most; an address in brackets is one of IPv6."""
+    if not _HOST.fullmatch(value):
+        return False
+    if value.startswith(b"["):
+        try:
+            ipaddress.IPv6Address(value[1 : value.index(b"]")].decode())
+        except ValueError:
+            return False
+    return True
 
 
 def _is_websocket(special: dict[bytes, bytes], options: frozenset[bytes]) -> bool:
@@ -324,6 +356,15 @@ def _max_forwards(special: dict[bytes, bytes]) -> int | None:
     """RFC 9110 §7.6.2; what is no number is ignored."""
     value = special.get(b"max-forwards", b"")
     return int(value) if value.isdigit() and len(value) <= 9 else None
+
+
+def _hops_left(special: dict[bytes, bytes], method: bytes, max_forwards: int | None) -> bytes:
+    """The line that goes on: of OPTIONS one less, of other methods as it came, for there it means
+    nothing (RFC 9110 §7.6.2)."""
+    if max_forwards is not None:
+        return b"Max-Forwards: %d\r\n" % max(0, max_forwards - 1)
+    value = special.get(b"max-forwards")
+    return b"" if value is None or method == b"OPTIONS" else b"Max-Forwards: %b\r\n" % value
 
 
 def _without_named(lines: bytes, options: frozenset[bytes]) -> bytes:

@@ -136,6 +136,7 @@ class Pool:
         """The connection's exchange is over."""
         if reusable and self._drained is None:
             connection.deadline = self._idle_deadline
+            connection.has_idled = True
             self._idle.append(connection)
         else:
             self._all.discard(connection)
@@ -165,7 +166,9 @@ class Pool:
         self.stats.losses += 1
         if loss is Loss.TIMED_OUT:
             self._judge(504)
-        if self.replica is not None and loss in (Loss.REFUSED, Loss.RESET):
+        if loss is Loss.STALE:
+            self._close_idle()  # what happened to one will have happened to all
+        if self.replica is not None and loss in (Loss.REFUSED, Loss.RESET, Loss.STALE):
             self._on_evidence(self.replica, Evidence.REFUSED)
         exchange.lost(self, loss)
 
@@ -232,15 +235,18 @@ class Pool:
     async def drain(self, timeout_s: float) -> None:
         """Returns when nothing is in flight; cuts what still is after `timeout_s`."""
         self._drained = self.loop.create_future()
-        for connection in list(self._idle):
-            self.forget(connection)
-            connection.close()
+        self._close_idle()
         self._next()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._drained
         except TimeoutError:
             self.cut()
+
+    def _close_idle(self) -> None:
+        for connection in list(self._idle):
+            self.forget(connection)
+            connection.close()
 
     def cut(self) -> None:
         """All connections end now, and no more are made; exchanges fail over if they may."""
@@ -259,6 +265,7 @@ class Pool:
         self.response_deadline = now + self._response_timeout_s
         self._idle_deadline = now + self._settings.pool_idle_s
         for connection in list(self._all):
+            connection.release_head()
             if connection.deadline > now:
                 continue
             if connection.exchange is None:

@@ -104,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange
         if self._is_lingering or self._transport.is_closing():
             self._transport.abort()  # it does not read what was written last
-        elif exchange is None and not self._unread:
+        elif exchange is None and not self._unread.strip(b"\r\n"):
             self._transport.close()
         elif exchange is None:
             self._refuse(wire.Refused(408, "the request did not arrive in time"))
@@ -214,8 +214,11 @@ class ClientConnection(asyncio.Protocol):
             data = EMPTY_LINES.sub(b"", data, count=1)
         end = data.find(END) + len(END)
         if end < len(END):
-            self._unread = data
-            check_beginning(data, self.server.limits)
+            # The empty lines stay: they count, and do not prolong the deadline.
+            if len(self._unread) - len(data) > self.server.limits.head_bytes:
+                raise self.server.limits.head_too_large()
+            if data:
+                check_beginning(data, self.server.limits)
             if self._is_half_closed:
                 self._transport.close()
             return False
@@ -268,10 +271,10 @@ class ClientConnection(asyncio.Protocol):
         self._is_deaf = True
         exchange = self._exchange
         if exchange is None:
-            method = b"HEAD" if self._unread.startswith(b"HEAD ") else b""
-            answer = wire.error_response(
-                refusal.status, str(refusal), method=method, lines=wire.VIA + wire.CLOSE
-            )
+            method = b"HEAD" if self._unread.lstrip(b"\r\n").startswith(b"HEAD ") else b""
+            allow = wire.ALLOW if refusal.status == 405 else b""  # RFC 9110 §15.5.6
+            lines = allow + wire.VIA + wire.CLOSE
+            answer = wire.error_response(refusal.status, str(refusal), method=method, lines=lines)
             self._transport.write(answer)
             self._linger(whole=False)
         elif exchange.answer_started:

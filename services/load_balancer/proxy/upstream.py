@@ -10,7 +10,7 @@ from load_balancer.proxy import wire
 from load_balancer.proxy.body import BodyReader, Chunked, Sized, UntilClose
 from load_balancer.proxy.exchange import Exchange, Loss
 from load_balancer.proxy.flow_control import PEER_SLOW, ReadGate
-from load_balancer.proxy.head import END, ResponseHead, parse_response
+from load_balancer.proxy.head import END, ResponseHead, check_answer_beginning, parse_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +48,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.deadline = 0.0  # the loop's clock: of the next byte, or of idling
         self._is_full = False  # the replica does not read what we write
+        self.has_idled = False  # ever: then it may have been closed before a request came
         # For one answer
         self._unread = b""
         self._head: ResponseHead | None = None
         self._body: BodyReader | None = None
-        self._held = b""  # head that waits for its body: till then another replica may answer
+        self._held = b""  # head that waits a moment for its body: till then another may answer
         self._chunks = False  # what the client gets
         self._is_missing = False  # 404, which the contract turns into an error of ours
 
@@ -72,6 +73,14 @@ class UpstreamConnection(asyncio.Protocol):
     def write_tunnelled(self, data: bytes) -> None:
         self.deadline = self.pool.now + self.pool.tunnel_timeout_s
         self._write(data)
+
+    def release_head(self) -> None:
+        """The head goes out without its body, which takes its time: from now on the answer is this
+        replica's."""
+        if self._held and self.exchange is not None:
+            held, self._held = self._held, b""
+            self.exchange.answer_started = True
+            self.exchange.client.write(held)
 
     def abandon(self) -> None:
         """Its exchange wants no more of it; with an answer half read it is of no further use."""
@@ -155,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif exchange.is_tunnel:
             self._end(exchange, is_reusable=False)
         else:
-            self.lose(Loss.RESET)
+            self.lose(Loss.STALE if self.has_idled else Loss.RESET)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -178,8 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             end = data.find(END) + len(END)
             if end < len(END):
-                if len(data) > self.pool.limits.head_bytes or not b"HTTP/1.".startswith(data[:7]):
-                    raise wire.Refused(502, "an answer without end, or none")
+                check_answer_beginning(data, self.pool.limits)
                 self._unread = data
                 return
             self._read_head(exchange, data[:end])

@@ -222,6 +222,9 @@ def test_the_access_log(start: Start, replica: Replica, tmp_path: Path) -> None:
             receive(client, lambda data: data.endswith(b"hello"))
         client.sendall(b"OPTIONS * HTTP/1.1\r\nHost: lab\r\nMax-Forwards: 0\r\n\r\n")
         receive(client, lambda data: data.endswith(b"\r\n\r\n"))
+    with process.connect() as client:
+        client.sendall(b"POST /x HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n")
+        to_the_end(client)
     assert process.ask("GET", "/rep")[0].status == 200
     assert process.stop() == 0
     entries = [json.loads(line) for line in path.read_text().splitlines()]
@@ -233,7 +236,7 @@ def test_the_access_log(start: Start, replica: Replica, tmp_path: Path) -> None:
         (each["method"], each["target"], each["status"], each["replica"], each["request_id"])
         for each in entries[:3]
     ]
-    assert [("*", 200, None), ("/rep", 200, None)] == [
+    assert [("*", 200, None), ("/x", 400, None), ("/rep", 200, None)] == [
         (each["target"], each["status"], each["replica"]) for each in entries[3:]
     ]
     assert all(each["client"] == "127.0.0.1" and 0 < each["latency_s"] < 10 for each in entries)

@@ -172,14 +172,39 @@ def test_the_request_id_comes_last() -> None:
     [
         (b"OPTIONS", b"7", b"Max-Forwards: 6\r\n"),
         (b"OPTIONS", b"x", b""),
-        (b"GET", b"7", b""),
+        (b"GET", b"7", b"Max-Forwards: 7\r\n"),
     ],
 )
 def test_hops_are_counted(method: bytes, value: bytes, expected: bytes) -> None:
-    """Of OPTIONS alone (RFC 9110 §7.6.2)."""
+    """Of OPTIONS alone; elsewhere it goes on as it came (RFC 9110 §7.6.2)."""
     head = request(b"Max-Forwards: " + value, start=method + b" / HTTP/1.1")
     assert (b"Max-Forwards" in head.forwarded) is bool(expected)
     assert expected in head.forwarded
+
+
+@pytest.mark.parametrize("name", [b"Max-Forwards", b"X-Forwarded-For", b"X-Request-ID"])
+def test_what_connection_names_ends_here(name: bytes) -> None:
+    """Also of the fields that we write ourselves (RFC 9110 §7.6.1)."""
+    head = request(b"Connection: " + name, name + b": 7")
+    assert b": 7" not in head.forwarded
+    assert head.request_id == b""
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("options", [b"close, keep-alive", b"keep-alive, Close"])
+def test_close_comes_before_keep_alive(version: bytes, options: bytes) -> None:
+    """Whoever says both means close (RFC 9112 §9.3), client or replica."""
+    line = b"Connection: " + options
+    assert request(line, start=b"GET / HTTP/" + version).close
+    assert response(line, start=b"HTTP/%b 200 OK" % version).close
+
+
+def test_a_method_has_its_length() -> None:
+    """Beyond 64 bytes it is none that anybody has implemented: 501 (RFC 9112 §3)."""
+    assert request(start=b"M" * 64 + b" / HTTP/1.1").method == b"M" * 64
+    with pytest.raises(Refused, match="method must be at most 64 bytes, got 'MMM") as refused:
+        request(start=b"M" * 65 + b" / HTTP/1.1")
+    assert refused.value.status == 501
 
 
 # Framing
@@ -262,7 +287,8 @@ def test_hosts(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"a b", b"a/b", b"a@b", b"a, b", b"::1", b"[::1", b"lab:80x", b"lab:1:2", b"a\\b"]
+    "value",
+    [b"a b", b"a/b", b"a@b", b"a, b", b"::1", b"[::1", b"lab:80x", b"lab:1:2", b"a\\b", b"[a]"],
 )
 def test_malformed_hosts_are_refused(value: bytes) -> None:
     """400, and the value is named (RFC 9112 §3.2)."""

@@ -457,6 +457,42 @@ def test_half_a_head_does_not_cut_the_answer_before_it(lab: Lab, client: Peer) -
     assert client.statuses == [200, 200]
 
 
+def test_empty_lines_buy_no_time(lab: Lab, client: Peer) -> None:
+    """The time for a head begins with the first of them; nobody is told, for nobody has asked."""
+    for _ in range(6):
+        client.send(b"\r\n")
+        lab.advance(2)
+    assert client.received == b""
+    assert not client.is_open
+
+
+def test_empty_lines_have_an_end(lab: Lab, client: Peer) -> None:
+    """More bytes of them than a head may have are no request."""
+    client.send(b"\r\n" * 17_000)
+    assert client.statuses == [431]
+
+
+@pytest.mark.parametrize("num_bytes", [9_000, 200_000])
+def test_a_line_without_end_is_too_long(client: Peer, num_bytes: int) -> None:
+    """414, however much of it comes at once."""
+    client.send(b"GET /" + b"a" * num_bytes)
+    assert client.statuses == [414]
+
+
+def test_a_refused_head_gets_no_body(client: Peer) -> None:
+    """HEAD is HEAD, also behind an empty line."""
+    client.send(b"\r\nHEAD /home HTTP/1.1\r\n\r\n")
+    assert client.statuses == [400]
+    assert client.received.endswith(b"\r\n\r\n")
+
+
+def test_what_is_not_served_says_what_is(client: Peer) -> None:
+    """405 with Allow (RFC 9110 §15.5.6)."""
+    client.send(b"TRACE / HTTP/1.1\r\nHost: lab\r\n\r\n")
+    assert client.statuses == [405]
+    assert b"\r\nAllow: GET, HEAD, POST" in client.received
+
+
 def test_a_body_may_take_its_time(lab: Lab, client: Peer, replica: Callable[[], Peer]) -> None:
     """Each 5 kB buy the next ten seconds; a client that sends fewer is told so, 408."""
     client.send(POST[:-5].replace(b": 5\r\n", b": 30000\r\n"))

@@ -228,3 +228,87 @@ def test_unasked_answers_reach_nobody(lab: Lab, client: Peer) -> None:
     assert second is not upstream
     second.send(OK)
     assert b"no" not in client.received.replace(b"nov", b"")
+
+
+# Heads that will never end, and connections that had been closed
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nhi",
+        b"HTTP/1.1 200 OK\r\nA: b\nC: d",
+        b"HTTP/1.1 200 OK\rContent-Length: 2\r\rhi",
+        b"HTTP/1.1 2x0 OK\r\nA: b\r\n",
+        b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n",
+        b"HTTP/1.1 200 OK\r\nA: \0\r\n",
+    ],
+)
+def test_a_malformed_head_is_not_waited_for(
+    lab: Lab, client: Peer, feed: Feeding, beginning: bytes
+) -> None:
+    """502 as soon as it is seen to be none, though the replica's connection stays open."""
+    feed.answer(lab.ask(client, GET), beginning)
+    assert client.statuses == [502]
+
+
+def test_a_head_in_pieces_is_waited_for(lab: Lab, client: Peer) -> None:
+    """Wherever it is cut, it may still become one."""
+    replica = lab.ask(client, GET)
+    replica.send_byte_by_byte(OK.replace(b"\r\n\r\n", b"\r\nA:\t b\r\n\r\n"))
+    assert client.statuses == [200]
+
+
+def test_a_kept_connection_that_was_closed(lab: Lab, client: Peer) -> None:
+    """The replica may have closed it before the request came: a GET goes to it once more, by a new
+    connection, where there is nobody else; twice it does not."""
+    lab.ask(client, GET).send(OK)
+    lab.ask(client, GET).reset()
+    assert len(lab.connections["Server1"]) == 2
+    assert lab.upstream("Server1").take().startswith(b"GET /home ")
+    lab.upstream("Server1").reset()
+    assert client.statuses == [200, 502]
+
+
+def test_a_kept_connection_that_was_closed_and_a_post(lab: Lab, client: Peer) -> None:
+    """It may have been done: it is not sent again."""
+    lab.ask(client, GET).send(OK)
+    lab.ask(client, POST + b"hello").reset()
+    assert client.statuses == [200, 502]
+    assert len(lab.connections["Server1"]) == 1
+
+
+def test_the_other_kept_connections_are_given_up(lab: Lab) -> None:
+    """What has happened to one will have happened to all."""
+    clients = [lab.client() for _ in range(3)]
+    for client in clients:
+        client.send(GET)
+    for replica in lab.connections["Server1"]:
+        replica.take()
+        replica.send(OK)
+    lab.ask(clients[0], GET).reset()
+    assert [False] * 3 + [True] == [each.is_open for each in lab.connections["Server1"]]
+
+
+def test_a_head_does_not_wait_for_its_body_for_long(lab: Lab, client: Peer) -> None:
+    """Whoever streams shall be seen to have begun; who dies at once may be replaced by another."""
+    replica = lab.ask(client, GET)
+    replica.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert client.received == b""
+    lab.advance(0.3)
+    assert client.statuses == [200]
+    replica.send(b"2\r\nhi\r\n0\r\n\r\n")
+    assert client.received.endswith(b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n")
+    assert client.received.count(b"HTTP/1.1") == 1
+
+
+def test_a_head_that_went_out_cannot_be_taken_back(lab: Lab, client: Peer) -> None:
+    """Then a replica that dies cuts its answer."""
+    lab.serve("Server1", "Server2")
+    replica = lab.ask(client, GET)
+    replica.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    lab.advance(0.3)
+    replica.reset()
+    assert client.statuses == [200]
+    assert client.was_cut
