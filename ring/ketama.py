@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ring.errors import InvalidWeight
+from ring.errors import CannotRemove, InvalidWeight
 from ring.keys import Key, Keys, bytes_of
 from ring.placement import Node
 from ring.points import PointRing
@@ -78,7 +78,11 @@ class KetamaRing(PointRing):
 
     def _dismiss(self, node: Node, index: int) -> None:
         stay = [each for each in self._members.values() if each is not node]
-        before, after = _num_digests(list(self._members.values())), _num_digests(stay)
+        before = _num_digests(list(self._members.values()))
+        after = _num_digests(stay) if stay else {}
+        if not all(after.values()):
+            none = next(name for name, number in after.items() if not number)
+            raise CannotRemove(f"without {node.name!r} there would be no point left for {none!r}")
         if all(before[name] == number for name, number in after.items()):
             super()._dismiss(node, index)
         else:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ring.crc32 import crc32_many
-from ring.errors import InvalidConfig, InvalidWeight
+from ring.errors import CannotRemove, InvalidConfig, InvalidWeight
 from ring.haproxy import HAProxyRing, full_hash, server_numbers
 from ring.ketama import KetamaRing
 from ring.keys import grouped
@@ -112,6 +112,19 @@ def test_ketama_refuses_who_would_have_no_point() -> None:
     with pytest.raises(InvalidWeight, match="weight of 'small' must be larger"):
         ring.add("small", 1)
     assert ("large",) == ring.nodes
+
+
+def test_ketama_keeps_who_keeps_others_alive() -> None:
+    """Beside few a small weight may be worth no point, where it was one beside many."""
+    ring = KetamaRing()
+    for number in range(3):
+        ring.add(f"middle{number}", 300)
+    ring.add("large", 1000)
+    ring.add("small", 10)
+    with pytest.raises(CannotRemove, match="without 'middle0' there would be no point left for"):
+        for number in range(3):
+            ring.remove(f"middle{number}")
+    assert "middle0" in ring.nodes
 
 
 def test_ketama_loses_a_digest_to_rounding() -> None:
