@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ring.config import AnyConfig
 from ring.errors import InvalidSnapshot, RingError
-from ring.hashes import KEY_HASHES, TEXT_HASHES, hash_many
+from ring.hashes import KEY_HASHES, PIECE, TEXT_HASHES, hash_many
 from ring.keys import Key, Keys
 from ring.placement import Indices, Node, Placement, no_nodes
 
@@ -69,7 +69,9 @@ class Circle(Placement, Generic[Config]):
         # And from the keys: index into nodes of each slot's owner, when first asked for. Lists,
         # because indexing one takes a tenth of indexing an array.
         self._owner_at: list[int] | None = None
-        self._name_at: list[str] = []
+        self._name_at: list[str] = []  # empty until then
+        self._next_at: list[int] = []  # the next slot clockwise that is somebody else's
+        self._owners = np.empty(0, np.intp)
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -108,41 +110,48 @@ class Circle(Placement, Generic[Config]):
 
     def lookup(self, key: Key) -> str:
         """Node of the taken slot nearest clockwise of the key's, that slot included. EmptyRing."""
-        if self._owner_at is None:
-            self._resolve()
-        if type(key) is str:  # the quick way, of which lone surrogates know nothing
-            try:
+        try:
+            if type(key) is str:  # the quick way
                 return self._name_at[self._text_hash(key.encode()) % self._num_slots]
-            except UnicodeEncodeError:
-                pass
+            return self._name_at[self._key_hash(key) % self._num_slots]
+        except IndexError:  # the first time after a change
+            self._resolve()
+        except UnicodeEncodeError:  # lone surrogates, which only the slow way knows
+            pass
         return self._name_at[self._key_hash(key) % self._num_slots]
 
     def lookup_many(self, keys: Keys) -> Indices:
         if not len(keys):
             return np.empty(0, np.intp)
         self._wanted(None)
-        slots = hash_many(self.config.key_hash, keys, self._num_slots)
-        return self.owners()[slots].astype(np.intp)
+        if self._owner_at is None:
+            self._resolve()
+        found = np.empty(len(keys), np.intp)
+        for start in range(0, len(keys), PIECE):  # each piece's way is done within the cache
+            slots = hash_many(self.config.key_hash, keys[start : start + PIECE], self._num_slots)
+            self._owners.take(slots, out=found[start : start + PIECE], mode="clip")
+        return found
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The first `count` distinct nodes clockwise, all of them if None; begins with lookup(key).
 
         Shorter than count when the ring has fewer nodes. EmptyRing; ValueError if count < 1.
         """
-        wanted = self._wanted(count)
+        # Looked at again only if it may be wrong, for this is asked often.
+        wanted = count if count and 0 < count <= len(self._nodes) else self._wanted(count)
         owner_at = self._owner_at or self._resolve()
-        find, num_slots = self._taken.find, self._num_slots
-        slot = self._key_hash(key) % num_slots
-        found = [owner_at[slot]]
+        if type(key) is str and key.isascii():  # the quick way
+            slot = self._text_hash(key.encode()) % self._num_slots
+        else:
+            slot = self._key_hash(key) % self._num_slots
+        found, next_at = [owner_at[slot]], self._next_at
         while len(found) < wanted:
-            # One behind the taken slot that this one belongs to, whose owner is the next one's.
-            slot = find(TAKEN, slot) + 1
-            if slot == num_slots or not slot:
-                slot = 0 if slot else find(TAKEN) + 1
+            slot = next_at[slot]
             owner = owner_at[slot]
             if owner not in found:
                 found.append(owner)
-        return tuple([self._nodes[owner] for owner in found])
+        nodes = self._nodes
+        return tuple([nodes[owner] for owner in found])
 
     def explain(self, key: Key) -> Explanation:
         """The decision of lookup(key), step by step. EmptyRing."""
@@ -263,14 +272,18 @@ class Circle(Placement, Generic[Config]):
         for slot in slots:
             self._taken[slot] = TAKEN
         self._slots[node.name] = slots
-        self._owner_at = None
+        self._forget()
 
     def _dismiss(self, node: Node, index: int) -> None:
         for slot in self._slots.pop(node.name):
             self._taken[slot] = FREE
         self._node_at[self._node_at == index] = _NOBODY
         self._node_at[self._node_at > index] -= 1
-        self._owner_at = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """A node has come or gone: what was worked out for lookups is no longer so."""
+        self._owner_at, self._name_at = None, []
 
     def _resolve(self) -> list[int]:
         """Owners and their names by slot, until a node comes or goes. O(M)."""
@@ -278,6 +291,12 @@ class Circle(Placement, Generic[Config]):
             raise no_nodes()
         owners = self.owners()
         self._name_at = np.array(self._nodes, dtype=object)[owners].tolist()
+        self._owners = owners.astype(np.intp)
+        # Behind an owner's last slot in a row begins the next one's; past the end, the first's.
+        begins = np.flatnonzero(owners != np.roll(owners, 1))
+        if len(begins):
+            following = np.searchsorted(begins, np.arange(len(owners)), side="right")
+            self._next_at = begins.take(following, mode="wrap").tolist()
         owner_at: list[int] = owners.tolist()
         self._owner_at = owner_at
         return owner_at

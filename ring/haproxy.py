@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ring.crc32 import crc32_many
 from ring.errors import InvalidConfig
-from ring.keys import Key, Keys, Rows, bytes_of, grouped
+from ring.keys import Key, Keys, Rows, bytes_of, hash_rows
 from ring.placement import Indices, Node
 from ring.points import PointRing
 
@@ -145,9 +145,7 @@ class HAProxyRing(PointRing):
         return full_hash(value) if self._avalanche else value
 
     def key_hash_many(self, keys: Keys) -> npt.NDArray[Any]:
-        found = np.empty(len(keys), np.uint32)
-        for positions, rows in grouped(keys):
-            found[positions] = self._hash_rows(rows)
+        found = hash_rows(keys, self._hash_rows)
         return full_hash(found) if self._avalanche else found
 
     def lookup(self, key: Key) -> str:

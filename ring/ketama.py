@@ -10,6 +10,8 @@ Source: R. Jones, libketama, 2007; points and picks in the tests were read off t
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from hashlib import md5
 from typing import Any, ClassVar
 
@@ -38,6 +40,9 @@ class KetamaRing(PointRing):
     def __init__(self) -> None:
         super().__init__()
         self._made: dict[str, npt.NDArray[np.uint64]] = {}  # points of each node, maybe too many
+        self._weights = Counter[int]()  # how many nodes have each
+        self._num_digests: dict[int, int] = {}  # of a node with each
+        self._is_stale = False  # the points are
 
     def parameters(self) -> dict[str, Any]:
         return {}
@@ -54,8 +59,8 @@ class KetamaRing(PointRing):
 
     def points_of(self, node: Node) -> npt.NDArray[np.uint64]:
         """Its points among the present nodes, shape (4 · digests,)."""
-        members = self._members | {node.name: node}
-        return self._first_points(node, _num_digests(list(members.values()))[node.name])
+        nodes = {*self._members.values(), node}
+        return self._first_points(node, _num_digests(_weights_of(nodes))[node.weight])
 
     def copy(self) -> KetamaRing:
         twin = super().copy()
@@ -63,40 +68,47 @@ class KetamaRing(PointRing):
         return twin
 
     def _admit(self, node: Node) -> None:
-        before = _num_digests(list(self._members.values()))
-        after = _num_digests([*self._members.values(), node])
+        weights = self._weights + Counter([node.weight])
+        before, after = self._num_digests, _num_digests(weights)
         if not all(after.values()):
-            none = next(name for name, number in after.items() if not number)
             raise InvalidWeight(
-                f"weight of {none!r} must be larger, or the others' smaller: beside them it would "
-                "have no point"
+                f"weight of {node.name!r} must be another: beside {node.weight} some node of "
+                f"weight {_pointless(after)} would have no point"
             )
-        if all(after[name] == number for name, number in before.items()):
-            super()._admit(node)
+        if before.items() <= after.items():
+            self._pending.append((len(self._nodes), self._first_points(node, after[node.weight])))
+            self._list = None
         else:
-            self._place_all([*self._members.values(), node], after)
+            self._begin_anew()
+        self._weights, self._num_digests = weights, after
 
     def _dismiss(self, node: Node, index: int) -> None:
-        stay = [each for each in self._members.values() if each is not node]
-        before = _num_digests(list(self._members.values()))
-        after = _num_digests(stay) if stay else {}
+        weights = self._weights - Counter([node.weight])
+        after = _num_digests(weights)
         if not all(after.values()):
-            none = next(name for name, number in after.items() if not number)
-            raise CannotRemove(f"without {node.name!r} there would be no point left for {none!r}")
-        if all(before[name] == number for name, number in after.items()):
+            raise CannotRemove(
+                f"without {node.name!r} nodes of weight {_pointless(after)} would have no point"
+            )
+        if after.items() <= self._num_digests.items():
             super()._dismiss(node, index)
         else:
-            self._place_all(stay, after)
-        del self._made[node.name]
+            self._begin_anew()
+        self._weights, self._num_digests = weights, after
+        self._made.pop(node.name, None)
 
-    def _place_all(self, nodes: list[Node], num_digests: dict[str, int]) -> None:
-        each = [np.unique(self._first_points(node, num_digests[node.name])) for node in nodes]
-        points = np.concatenate(each)
-        order = np.argsort(points, kind="stable")
-        self._points = points[order]
-        owners = np.repeat(np.arange(len(nodes), dtype=np.int32), [len(one) for one in each])
-        self._owners = owners[order]
-        self._list = None
+    def _begin_anew(self) -> None:
+        """Numbers of points have changed: all are placed when next asked for."""
+        self._place(np.empty(0, np.uint64), np.empty(0, np.int32))
+        self._is_stale = True
+
+    def _merge(self) -> None:
+        if self._is_stale:
+            self._is_stale, num_digests = False, self._num_digests
+            self._pending = [
+                (index, self._first_points(node, num_digests[node.weight]))
+                for index, node in enumerate(self._members.values())
+            ]
+        super()._merge()
 
     def _first_points(self, node: Node, num_digests: int) -> npt.NDArray[np.uint64]:
         made = self._made.get(node.name)
@@ -110,10 +122,20 @@ class KetamaRing(PointRing):
         return made[: 4 * num_digests]
 
 
-def _num_digests(nodes: list[Node]) -> dict[str, int]:
-    """floorf(pct * 40.0 * n), where pct is a float: libketama's ketama_create_continuum."""
-    total = np.float32(sum(node.weight for node in nodes))
-    shares = np.array([node.weight for node in nodes], np.float32) / total
-    exact = shares.astype(np.float64) * float(DIGESTS_PER_NODE) * len(nodes)
-    numbers = np.floor(exact.astype(np.float32)).astype(int)
-    return {node.name: int(number) for node, number in zip(nodes, numbers, strict=True)}
+def _weights_of(nodes: Iterable[Node]) -> Counter[int]:
+    return Counter(node.weight for node in nodes)
+
+
+def _num_digests(weights: Counter[int]) -> dict[int, int]:
+    """Digests of a node by its weight: floorf(pct * 40.0 * n), where pct is a float, in libketama's
+    ketama_create_continuum."""
+    num_nodes = weights.total()
+    total = np.float32(sum(weight * count for weight, count in weights.items()))
+    return {
+        weight: int(np.float32(float(np.float32(weight) / total) * DIGESTS_PER_NODE * num_nodes))
+        for weight in weights
+    }
+
+
+def _pointless(num_digests: dict[int, int]) -> int:
+    return next(weight for weight, number in num_digests.items() if not number)

@@ -8,7 +8,7 @@ Bulk calls take numpy arrays of integers, of fixed-width bytes (dtype S: numpy c
 NUL bytes from padding, and drops them) or of text (dtype U, likewise), and sequences of keys.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import index
 from typing import Any, TypeAlias
 
@@ -39,11 +39,13 @@ def grouped(keys: Keys) -> Iterator[tuple[npt.NDArray[np.intp], Rows]]:
     if isinstance(keys, np.ndarray) and keys.dtype.kind == "S":
         width = keys.dtype.itemsize
         rows = np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), width)
+        if np.count_nonzero(rows[:, -1]) == len(rows):  # nobody is padded: the usual case
+            yield np.arange(len(keys)), rows
+            return
         lengths = np.strings.str_len(keys)
         for length in np.unique(lengths):
             positions = np.flatnonzero(lengths == length)
-            whole = len(positions) == len(keys)
-            yield positions, (rows if whole else rows[positions])[:, :length]
+            yield positions, rows[positions, :length]
         return
     each = [bytes_of(key) for key in (keys.tolist() if isinstance(keys, np.ndarray) else keys)]
     by_length: dict[int, list[int]] = {}
@@ -53,3 +55,15 @@ def grouped(keys: Keys) -> Iterator[tuple[npt.NDArray[np.intp], Rows]]:
         joined = b"".join(each[position] for position in found)
         rows = np.frombuffer(joined, np.uint8).reshape(len(found), length)
         yield np.array(found, np.intp), rows
+
+
+def hash_rows(
+    keys: Keys, hashed: Callable[[Rows], npt.NDArray[np.uint32]]
+) -> npt.NDArray[np.uint32]:
+    """`hashed`, a function of equally long rows, of the keys as bytes, whatever their lengths."""
+    found = np.empty(len(keys), np.uint32)
+    for positions, rows in grouped(keys):
+        if len(rows) == len(found):
+            return hashed(rows)
+        found[positions] = hashed(rows)
+    return found

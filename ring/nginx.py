@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ring.crc32 import crc32_many
-from ring.keys import Key, Keys, bytes_of, grouped
+from ring.keys import Key, Keys, bytes_of, hash_rows
 from ring.placement import Node
 from ring.points import PointRing
 
@@ -47,19 +47,21 @@ class NginxRing(PointRing):
 
     def lookup(self, key: Key) -> str:
         """The server of the key while all are up. EmptyRing."""
-        points = self._list or self._resolve()
         # As of every point ring, but without a call for the hash, which would be a third of it.
-        place = crc32(key if type(key) is bytes else bytes_of(key))
+        try:
+            place = crc32(key.encode() if type(key) is str else bytes_of(key))
+        except UnicodeEncodeError:  # lone surrogates
+            place = crc32(bytes_of(key))
+        points = self._list
+        if points is None:
+            return self._bisected(place)
         at = self._first[place >> self._shift]
         while points[at] < place:
             at += 1
         return self._names[at]
 
     def key_hash_many(self, keys: Keys) -> npt.NDArray[Any]:
-        found = np.empty(len(keys), np.uint32)
-        for positions, rows in grouped(keys):
-            found[positions] = crc32_many(rows)
-        return found
+        return hash_rows(keys, crc32_many)
 
     def pick(self, key: Key, down: frozenset[str] = frozenset()) -> str | None:
         """The server that nginx asks first while those of `down` are down, None where it falls back

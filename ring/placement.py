@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self, TypeAlias
@@ -52,6 +53,8 @@ class Placement(ABC):
     def __init__(self) -> None:
         self._members: dict[str, Node] = {}  # in order of insertion
         self._nodes: tuple[str, ...] = ()
+        self._ids = Counter[int]()  # how many nodes have each
+        self._lowest_id = 1  # no id below it is free
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
@@ -95,10 +98,17 @@ class Placement(ABC):
         self._dismiss(entry, self._nodes.index(node))
         del self._members[node]
         self._nodes = tuple(self._members)
+        self._ids -= Counter([entry.node_id])
+        self._lowest_id = max(1, min(self._lowest_id, entry.node_id))
 
     def free_id(self, node: str) -> int:
-        """The id that `node` gets if none is given: see `free_id` of this module."""
-        return free_id(node, {each.node_id for each in self._members.values()})
+        """The id that `node` gets if none is given: K for `ServerK` while K is free, else the
+        smallest from 1 that is."""
+        if (match := _NUMBERED.fullmatch(node)) and int(match[1]) not in self._ids:
+            return int(match[1])
+        while self._lowest_id in self._ids:
+            self._lowest_id += 1
+        return self._lowest_id
 
     # Keys
 
@@ -147,7 +157,7 @@ class Placement(ABC):
     def copy(self) -> Self:
         """A placement of its own with the same nodes and answers."""
         twin = copy(self)
-        twin._members = self._members.copy()
+        twin._members, twin._ids = self._members.copy(), self._ids.copy()
         return twin
 
     # What an algorithm does; self.nodes and self._members are still those before the change
@@ -166,6 +176,7 @@ class Placement(ABC):
         """It is one of us, from now on."""
         self._members[node.name] = node
         self._nodes = (*self._nodes, node.name)
+        self._ids[node.node_id] += 1
 
     def _wanted(self, count: int | None) -> int:
         """How many nodes `preference` is to return. EmptyRing, ValueError."""
@@ -174,13 +185,6 @@ class Placement(ABC):
         if not self._nodes:
             raise no_nodes()
         return len(self._nodes) if count is None else min(count, len(self._nodes))
-
-
-def free_id(node: str, taken: Collection[int]) -> int:
-    """K for `ServerK` while K is not taken, else the smallest from 1 that is not."""
-    if (match := _NUMBERED.fullmatch(node)) and int(match[1]) not in taken:
-        return int(match[1])
-    return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
 
 def no_nodes() -> EmptyRing:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "load_balancer": {"ring"},
     "provisioner": set(),
     "replica": set(),
-    "benchmarks": set(),
+    "benchmarks": {"ring"},
 }
 
 

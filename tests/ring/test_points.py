@@ -109,7 +109,7 @@ def test_ketama_refuses_who_would_have_no_point() -> None:
     """libketama would take it and never send it a key."""
     ring = KetamaRing()
     ring.add("large", 1000)
-    with pytest.raises(InvalidWeight, match="weight of 'small' must be larger"):
+    with pytest.raises(InvalidWeight, match="beside 1 some node of weight 1 would have no point"):
         ring.add("small", 1)
     assert ("large",) == ring.nodes
 
@@ -121,9 +121,8 @@ def test_ketama_keeps_who_keeps_others_alive() -> None:
         ring.add(f"middle{number}", 300)
     ring.add("large", 1000)
     ring.add("small", 10)
-    with pytest.raises(CannotRemove, match="without 'middle0' there would be no point left for"):
-        for number in range(3):
-            ring.remove(f"middle{number}")
+    with pytest.raises(CannotRemove, match="without 'middle0' nodes of weight 10 would have"):
+        ring.remove("middle0")
     assert "middle0" in ring.nodes
 
 
