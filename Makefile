@@ -131,8 +131,9 @@ lint: venv ## what takes seconds: ruff, mypy, ansible-lint
 	.venv/bin/mypy
 	.venv/bin/ansible-lint --offline
 
-bench: venv ## measure the data plane beside nginx, HAProxy and a student's balancer (5 min)
+bench: venv ## measure the data plane beside nginx, HAProxy, a student's; the ring beside uhashring
 	@.venv/bin/python -m benchmarks data_plane
+	@.venv/bin/python -m benchmarks ring
 
 # One version of each for all Pythons: pip reads markers as for itself, also when it downloads for
 # an image's Python.

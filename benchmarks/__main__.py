@@ -8,8 +8,9 @@ import sys
 
 from benchmarks.data_plane import command as data_plane
 from benchmarks.errors import BenchmarkError
+from benchmarks.ring import command as ring
 
-CHAPTERS = {"data_plane": data_plane}
+CHAPTERS = {"data_plane": data_plane, "ring": ring}
 
 
 def main() -> None:

@@ -457,7 +457,7 @@ def build_ring(
     ring = SlotRing(config(preset, **fields))
     numbers = server_ids(servers(replicas))
     for hostname in sorted(numbers, key=numbers.__getitem__):
-        ring.add(hostname, numbers[hostname])
+        ring.add(hostname, node_id=numbers[hostname])
     return ring
 
 

@@ -5,19 +5,21 @@ H(key) mod M, that slot included. How nodes come by their slots is each algorith
 `slots.py` hashes and probes, `table.py` reads them from a table.
 """
 
+from __future__ import annotations
+
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ring.config import AnyConfig
-from ring.errors import EmptyRing, InvalidSnapshot, NodeExists, NodeUnknown
-from ring.hashes import KEY_HASHES
-from ring.placement import Placement
+from ring.errors import InvalidSnapshot, RingError
+from ring.hashes import KEY_HASHES, PIECE, TEXT_HASHES, hash_many
+from ring.keys import Key, Keys
+from ring.placement import Indices, Node, Placement, no_nodes
 
 FREE, TAKEN = 0, 1
 _NOBODY = -1
@@ -34,7 +36,7 @@ class Explanation:
     preference_list: all nodes in failover order, `node` first.
     """
 
-    key: int
+    key: Key
     hash: int
     slot: int
     probes: int
@@ -50,17 +52,26 @@ class Circle(Placement, Generic[Config]):
     """
 
     def __init__(self, config: Config) -> None:
+        super().__init__()
         self.config = config
         self._key_hash = KEY_HASHES[config.key_hash]
+        self._text_hash = TEXT_HASHES[config.key_hash]
+        self._num_slots = config.num_slots
 
-        # The placement: node -> (node_id, slots in j order), in order of insertion.
-        self._placed: dict[str, tuple[int, tuple[int, ...]]] = {}
+        # The placement: node -> slots in j order, in order of insertion.
+        self._slots: dict[str, tuple[int, ...]] = {}
 
         # The same placement seen from the slots, length M each. Bytes, because bytearray.find
         # passes a gap of thousands of slots in the time of a few steps of a Python loop.
-        self._nodes: tuple[str, ...] = ()
         self._taken = bytearray(config.num_slots)
         self._node_at = np.full(config.num_slots, _NOBODY, dtype=np.int32)  # index into nodes
+
+        # And from the keys: index into nodes of each slot's owner, when first asked for. Lists,
+        # because indexing one takes a tenth of indexing an array.
+        self._owner_at: list[int] | None = None
+        self._name_at: list[str] = []  # empty until then
+        self._next_at: list[int] = []  # the next slot clockwise that is somebody else's
+        self._owners = np.empty(0, np.intp)
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -68,71 +79,87 @@ class Circle(Placement, Generic[Config]):
 
     # Nodes
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes, in order of insertion."""
-        return self._nodes
-
-    def add(self, node: str, node_id: int) -> tuple[int, ...]:
+    def add(self, node: str, weight: int = 1, *, node_id: int | None = None) -> tuple[int, ...]:
         """Place a node and return the slots of its virtual nodes, in j order. O(M).
 
-        NodeExists if the name is on the ring; RingFull if it finds no slots. Then nothing has
-        changed. Ids need not differ.
+        NodeExists if the name is on the ring; RingFull if it finds no slots; InvalidWeight. Then
+        nothing has changed. Ids need not differ.
         """
-        if node in self._placed:
-            raise NodeExists(f"node {node!r} is on the ring already, a new name is wanted")
-        return self._place(node, node_id, self._slots_for(node, node_id))
-
-    def remove(self, node: str) -> None:
-        """Free the slots of a node; all others stay where they are. O(M). NodeUnknown."""
-        slots = self.slots_of(node)
-        index = self._nodes.index(node)
-        del self._placed[node]
-        self._nodes = tuple(self._placed)
-        for slot in slots:
-            self._taken[slot] = FREE
-        self._node_at[self._node_at == index] = _NOBODY
-        self._node_at[self._node_at > index] -= 1
+        super().add(node, weight, node_id=node_id)
+        return self._slots[node]
 
     def node_id(self, node: str) -> int:
         """The id the node was added with. NodeUnknown."""
-        return self._entry(node)[0]
+        return self.node(node).node_id
 
     def slots_of(self, node: str) -> tuple[int, ...]:
-        """Slots of the node's virtual nodes, length K, in j order. NodeUnknown."""
-        return self._entry(node)[1]
+        """Slots of the node's virtual nodes, in j order. NodeUnknown."""
+        return self._slots[self.node(node).name]
+
+    def shares(self) -> dict[str, float]:
+        """Node -> share of the slots that are its keys', in 0..1; they sum to 1. EmptyRing."""
+        self._wanted(None)
+        owned = np.bincount(self.owners(), minlength=len(self._nodes)) / self._num_slots
+        return dict(zip(self._nodes, owned.tolist(), strict=True))
 
     # Keys
 
-    def key_slot(self, key: int) -> int:
+    def key_slot(self, key: Key) -> int:
         """H(key) mod M, in range(num_slots)."""
-        return self._key_hash(key) % self.config.num_slots
+        return self._key_hash(key) % self._num_slots
 
-    def lookup(self, key: int) -> str:
+    def lookup(self, key: Key) -> str:
         """Node of the taken slot nearest clockwise of the key's, that slot included. EmptyRing."""
-        return self._nodes[self._node_at.item(self._taken_slot(self.key_slot(key)))]
+        try:
+            if type(key) is str:  # the quick way
+                return self._name_at[self._text_hash(key.encode()) % self._num_slots]
+            return self._name_at[self._key_hash(key) % self._num_slots]
+        except IndexError:  # the first time after a change
+            self._resolve()
+        except UnicodeEncodeError:  # lone surrogates, which only the slow way knows
+            pass
+        return self._name_at[self._key_hash(key) % self._num_slots]
 
-    def preference_list(self, key: int, count: int | None = None) -> tuple[str, ...]:
+    def lookup_many(self, keys: Keys) -> Indices:
+        if not len(keys):
+            return np.empty(0, np.intp)
+        self._wanted(None)
+        if self._owner_at is None:
+            self._resolve()
+        found = np.empty(len(keys), np.intp)
+        for start in range(0, len(keys), PIECE):  # each piece's way is done within the cache
+            slots = hash_many(self.config.key_hash, keys[start : start + PIECE], self._num_slots)
+            self._owners.take(slots, out=found[start : start + PIECE], mode="clip")
+        return found
+
+    def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The first `count` distinct nodes clockwise, all of them if None; begins with lookup(key).
 
         Shorter than count when the ring has fewer nodes. EmptyRing; ValueError if count < 1.
         """
-        if count is not None and count < 1:
-            raise ValueError(f"count must be >= 1 or None, got {count}")
-        first = self._taken_slot(self.key_slot(key))
-        wanted = len(self._nodes) if count is None else min(count, len(self._nodes))
-        indices: dict[int, None] = {}  # a set that keeps its order
-        for slot in self._clockwise(first):
-            indices[self._node_at.item(slot)] = None
-            if len(indices) == wanted:
-                break
-        return tuple(self._nodes[index] for index in indices)
+        # Looked at again only if it may be wrong, for this is asked often.
+        wanted = count if count and 0 < count <= len(self._nodes) else self._wanted(count)
+        owner_at = self._owner_at or self._resolve()
+        if type(key) is str and key.isascii():  # the quick way
+            slot = self._text_hash(key.encode()) % self._num_slots
+        else:
+            slot = self._key_hash(key) % self._num_slots
+        found, next_at = [owner_at[slot]], self._next_at
+        while len(found) < wanted:
+            slot = next_at[slot]
+            owner = owner_at[slot]
+            if owner not in found:
+                found.append(owner)
+        nodes = self._nodes
+        return tuple([nodes[owner] for owner in found])
 
-    def explain(self, key: int) -> Explanation:
+    def explain(self, key: Key) -> Explanation:
         """The decision of lookup(key), step by step. EmptyRing."""
         slot = self.key_slot(key)
-        taken_slot = self._taken_slot(slot)
-        preference_list = self.preference_list(key)
+        taken_slot = first_clockwise(self._taken, TAKEN, slot)
+        if taken_slot < 0:
+            raise no_nodes()
+        preference_list = self.preference(key)
         return Explanation(
             key=key,
             hash=self._key_hash(key),
@@ -165,8 +192,8 @@ class Circle(Placement, Generic[Config]):
 
     def copy(self) -> Self:
         """A ring of its own with the same placement and history. O(M)."""
-        twin = copy(self)
-        twin._placed = self._placed.copy()
+        twin = super().copy()
+        twin._slots = self._slots.copy()
         twin._taken = self._taken.copy()
         twin._node_at = self._node_at.copy()
         return twin
@@ -175,12 +202,12 @@ class Circle(Placement, Generic[Config]):
         """A ring of its own with these nodes, in this order, where they are here. NodeUnknown."""
         ring = type(self)(self.config)
         for node in nodes:
-            ring._place(node, *self._entry(node))
+            ring._put(self.node(node), self._slots[node])
         return ring
 
     def snapshot(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Node -> (node_id, slots in j order), in order of insertion. Keep the config beside it."""
-        return dict(self._placed)
+        return {node: (self.node_id(node), slots) for node, slots in self._slots.items()}
 
     @classmethod
     def restore(cls, config: Config, snapshot: Mapping[str, tuple[int, Sequence[int]]]) -> Self:
@@ -190,50 +217,89 @@ class Circle(Placement, Generic[Config]):
         """
         ring = cls(config)
         for node, entry in snapshot.items():
-            ring._place(node, *ring._checked(node, entry))
+            node_id, slots = ring._checked(node, entry)
+            ring._put(Node(node, ring._weight_of(slots), node_id), slots)
         return ring
+
+    def parameters(self) -> dict[str, Any]:
+        fields = asdict(self.config)
+        del fields["algorithm"]
+        return fields
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every placement's; each node with its slots, for they are history."""
+        data = super().to_dict()
+        for each in data["nodes"]:
+            each["slots"] = list(self._slots[each["name"]])
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The ring that `to_dict` took apart, its history included. InvalidSnapshot."""
+        try:
+            config = cls(**data["parameters"]).config
+            nodes = {each["name"]: (each["node_id"], each["slots"]) for each in data["nodes"]}
+        except (KeyError, TypeError, RingError) as error:
+            raise InvalidSnapshot(f"not a snapshot of {cls.algorithm}: {error!r}") from error
+        return cls.restore(config, nodes)
 
     # The algorithm's own
 
     @abstractmethod
-    def _slots_for(self, node: str, node_id: int) -> tuple[int, ...]:
+    def _slots_for(self, node: Node) -> tuple[int, ...]:
         """Free slots for a new node. RingFull."""
 
     @abstractmethod
     def _check_slots(self, node: str, slots: tuple[int, ...]) -> None:
         """InvalidSnapshot if the algorithm never gives `node` these free slots."""
 
+    @abstractmethod
+    def _weight_of(self, slots: tuple[int, ...]) -> int:
+        """The weight of a node that has these slots."""
+
     # Inside
 
-    def _entry(self, node: str) -> tuple[int, tuple[int, ...]]:
-        try:
-            return self._placed[node]
-        except KeyError:
-            known = ", ".join(self._nodes) or "none"
-            raise NodeUnknown(f"node {node!r} is not on the ring; there are: {known}") from None
+    def _admit(self, node: Node) -> None:
+        self._take(node, self._slots_for(node))
 
-    def _place(self, node: str, node_id: int, slots: tuple[int, ...]) -> tuple[int, ...]:
+    def _put(self, node: Node, slots: tuple[int, ...]) -> None:
+        """The node, where it has been before."""
+        self._take(node, slots)
+        self._enter(node)
+
+    def _take(self, node: Node, slots: tuple[int, ...]) -> None:
         self._node_at[list(slots)] = len(self._nodes)
         for slot in slots:
             self._taken[slot] = TAKEN
-        self._placed[node] = (node_id, slots)
-        self._nodes = (*self._nodes, node)
-        return slots
+        self._slots[node.name] = slots
+        self._forget()
 
-    def _taken_slot(self, slot: int) -> int:
-        """Nearest taken slot clockwise, that slot included."""
-        taken_slot = first_clockwise(self._taken, TAKEN, slot)
-        if taken_slot < 0:
-            raise EmptyRing("no node is on the ring, a lookup needs at least one")
-        return taken_slot
+    def _dismiss(self, node: Node, index: int) -> None:
+        for slot in self._slots.pop(node.name):
+            self._taken[slot] = FREE
+        self._node_at[self._node_at == index] = _NOBODY
+        self._node_at[self._node_at > index] -= 1
+        self._forget()
 
-    def _clockwise(self, start: int) -> Iterator[int]:
-        """All taken slots, once around the ring from start."""
-        for begin, end in ((start, self.config.num_slots), (0, start)):
-            slot = self._taken.find(TAKEN, begin, end)
-            while slot >= 0:
-                yield slot
-                slot = self._taken.find(TAKEN, slot + 1, end)
+    def _forget(self) -> None:
+        """A node has come or gone: what was worked out for lookups is no longer so."""
+        self._owner_at, self._name_at = None, []
+
+    def _resolve(self) -> list[int]:
+        """Owners and their names by slot, until a node comes or goes. O(M)."""
+        if not self._nodes:
+            raise no_nodes()
+        owners = self.owners()
+        self._name_at = np.array(self._nodes, dtype=object)[owners].tolist()
+        self._owners = owners.astype(np.intp)
+        # Behind an owner's last slot in a row begins the next one's; past the end, the first's.
+        begins = np.flatnonzero(owners != np.roll(owners, 1))
+        if len(begins):
+            following = np.searchsorted(begins, np.arange(len(owners)), side="right")
+            self._next_at = begins.take(following, mode="wrap").tolist()
+        owner_at: list[int] = owners.tolist()
+        self._owner_at = owner_at
+        return owner_at
 
     def _checked(self, node: str, entry: tuple[int, Sequence[int]]) -> tuple[int, tuple[int, ...]]:
         """The entry of a snapshot, if this ring can take it; InvalidSnapshot if not."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from ring.errors import InvalidConfig
 from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
 
-PROBINGS = ("linear", "quadratic")
+PROBINGS = ("linear", "quadratic", "double")
 MAX_SLOTS = 2**20  # the arrays of one ring then take 5 MB
 
 
@@ -17,7 +17,8 @@ class RingConfig:
 
     key_hash: name of H in KEY_HASHES. virtual_node_hash: name of Φ in VIRTUAL_NODE_HASHES.
     num_slots: M, in 1..2^20. num_virtual_nodes: K per node, in 1..num_slots.
-    probing: what a virtual node does whose slot is taken, "linear" or "quadratic".
+    probing: what a virtual node does whose slot is taken, "linear", "quadratic"
+    or "double".
     InvalidConfig names the first field that is out of its range.
     """
 

@@ -3,6 +3,8 @@
     RingError
     ├── InvalidConfig
     ├── InvalidSnapshot
+    ├── InvalidWeight
+    ├── CannotRemove
     ├── NodeExists
     ├── NodeUnknown
     ├── RingFull
@@ -22,6 +24,14 @@ class InvalidConfig(RingError, ValueError):
 
 class InvalidSnapshot(RingError, ValueError):
     """A snapshot that no ring of this configuration can have made."""
+
+
+class InvalidWeight(RingError, ValueError):
+    """A weight out of range, or one that this algorithm cannot give."""
+
+
+class CannotRemove(RingError):
+    """The algorithm cannot take away this node; the message says which one it can."""
 
 
 class NodeExists(RingError):

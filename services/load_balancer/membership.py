@@ -8,7 +8,6 @@ publishes a new routing table.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,8 +18,6 @@ from load_balancer.health import Evidence, Health, State, Thresholds
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import HOSTNAME, Address
 from ring import AnyConfig, Ring, make_ring
-
-_NUMBERED = re.compile(r"Server([1-9][0-9]{0,8})")
 
 
 @dataclass(eq=False)
@@ -109,9 +106,9 @@ class Membership:
         self._check_new(hostnames)
         ring, members = self.ring.copy(), []
         for hostname in hostnames:
-            server_id = _server_id(hostname, {ring.node_id(node) for node in ring.nodes})
+            server_id = ring.free_id(hostname)
             with ring_errors():
-                ring.add(hostname, server_id)
+                ring.add(hostname, node_id=server_id)
             members.append(Member(hostname, server_id))
         self.ring = ring
         self.members |= {member.hostname: member for member in members}
@@ -154,9 +151,9 @@ class Membership:
         """`member` gives up its name, id and slots for those of `hostname`."""
         ring = self.ring.copy()
         ring.remove(member.hostname)
-        server_id = _server_id(hostname, {ring.node_id(node) for node in ring.nodes})
+        server_id = ring.free_id(hostname)
         with ring_errors():
-            ring.add(hostname, server_id)
+            ring.add(hostname, node_id=server_id)
         self.ring = ring
         del self.members[member.hostname]
         member.hostname, member.server_id = hostname, server_id
@@ -169,7 +166,7 @@ class Membership:
         ring = make_ring(config)
         with ring_errors():
             for member in sorted(self.members.values(), key=lambda member: member.server_id):
-                ring.add(member.hostname, member.server_id)
+                ring.add(member.hostname, node_id=member.server_id)
         self.ring = ring
         self._publish()
         self._events.record("ring", **config.summary())
@@ -254,10 +251,3 @@ def check_hostname(hostname: str) -> None:
         raise BadRequest(
             f"hostname must be 1 to 63 letters, digits and inner hyphens, got {hostname!r}"
         )
-
-
-def _server_id(hostname: str, taken: set[int]) -> int:
-    """K for `ServerK` while K is free, else the smallest free id from 1."""
-    if (match := _NUMBERED.fullmatch(hostname)) and int(match[1]) not in taken:
-        return int(match[1])
-    return next(number for number in range(1, len(taken) + 2) if number not in taken)

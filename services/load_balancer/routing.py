@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from load_balancer.settings import Address
-from ring import KEY_HASHES, Ring
+from ring import Ring, integer_hash
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,7 +34,7 @@ class RoutingTable:
         self.replicas = dict(replicas)
         self._ring = ring
         self._num_slots = ring.config.num_slots
-        self._key_hash: Callable[[int], int] = KEY_HASHES[ring.config.key_hash]
+        self._key_hash: Callable[[int], int] = integer_hash(ring.config.key_hash)
         # One more than nodes, so that index −1, "nobody", finds None.
         by_index = np.array([*(replicas.get(node) for node in ring.nodes), None], dtype=object)
         self._owners: list[Replica | None] = by_index[ring.owners(replicas.keys())].tolist()
@@ -47,6 +47,4 @@ class RoutingTable:
         """The replicas in service for `key`: first `route(key)`, then on clockwise."""
         if not self.replicas:
             return []
-        return [
-            self.replicas[node] for node in self._ring.preference_list(key) if node in self.replicas
-        ]
+        return [self.replicas[node] for node in self._ring.preference(key) if node in self.replicas]

@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     virtual_nodes: int | None = Field(None, description="virtual nodes per replica, likewise")
     key_hash: str | None = Field(None, description="hash of a request id, likewise")
     virtual_node_hash: str | None = Field(None, description="hash of a virtual node, likewise")
-    probing: Literal["linear", "quadratic"] | None = Field(
-        None, description="linear or quadratic, likewise"
+    probing: Literal["linear", "quadratic", "double"] | None = Field(
+        None, description="linear, quadratic or double, likewise"
     )
 
     heartbeat_path: str = Field("/heartbeat", description="what a heartbeat asks for")

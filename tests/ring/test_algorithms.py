@@ -20,8 +20,8 @@ def test_a_configuration_comes_back_from_json(config: TableConfig) -> None:
 def test_a_ring_comes_back_from_its_snapshot(config: TableConfig) -> None:
     """Of the class that the configuration asks for."""
     ring = make_ring(config)
-    ring.add("B", 2)
-    ring.add("A", 1)
+    ring.add("B", node_id=2)
+    ring.add("A", node_id=1)
     twin = restore_ring(config, json.loads(json.dumps(ring.snapshot())))
     assert type(ring) is type(twin)
     assert list(ring.snapshot().items()) == list(twin.snapshot().items())

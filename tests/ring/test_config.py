@@ -15,7 +15,7 @@ from ring.presets import PRESETS
     ("field", "value", "accepted"),
     [
         ("algorithm", "ketama", "slots"),
-        ("key_hash", "md5", ", ".join(KEY_HASHES)),
+        ("key_hash", "rot13", ", ".join(KEY_HASHES)),
         ("key_hash", ["sha256"], ", ".join(KEY_HASHES)),
         ("virtual_node_hash", "knuth", ", ".join(VIRTUAL_NODE_HASHES)),
         ("num_slots", 0, "1..1048576"),
@@ -26,7 +26,7 @@ from ring.presets import PRESETS
         ("num_virtual_nodes", 0, "1..512"),
         ("num_virtual_nodes", 513, "1..512"),
         ("num_virtual_nodes", None, "1..512"),
-        ("probing", "cubic", "linear, quadratic"),
+        ("probing", "cubic", "linear, quadratic, double"),
     ],
 )
 def test_value_out_of_range_is_named_with_its_range(field: str, value: Any, accepted: str) -> None:

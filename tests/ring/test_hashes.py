@@ -3,11 +3,23 @@
 from collections.abc import Callable
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES, key_of, splitmix64
+from ring.errors import InvalidConfig
+from ring.hashes import (
+    KEY_HASHES,
+    TEXT_HASHES,
+    VIRTUAL_NODE_HASHES,
+    check_hash,
+    fingerprint,
+    hash_many,
+    integer_hash,
+    key_of,
+    splitmix64,
+)
 
 GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 
@@ -133,3 +145,50 @@ def test_key_of_returns_every_integer_as_it_is(key: int) -> None:
 def test_key_of_text_is_key_of_its_utf8(text: str) -> None:
     """A header's bytes and the same id from JSON have one key."""
     assert key_of(text.encode()) == key_of(text)
+
+
+# Keys of every kind
+
+
+@pytest.mark.parametrize("name", KEY_HASHES)
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=8), st.sampled_from([7, 512, 2**20, 2**64])
+)
+def test_integers_in_bulk(name: str, keys: list[int], modulus: int) -> None:
+    """Of numpy's as of Python's, exact mod everything, by the quick way and the slow one."""
+    expected = [KEY_HASHES[name](key) % modulus for key in keys]
+    assert expected == hash_many(name, np.array(keys, np.int64), modulus).tolist()
+    assert expected == hash_many(name, keys, modulus).tolist()
+    assert expected == [integer_hash(name)(key) % modulus for key in keys]
+
+
+@pytest.mark.parametrize("name", KEY_HASHES)
+def test_a_text_is_its_bytes(name: str) -> None:
+    """In bulk too, and whoever takes the quick way for texts."""
+    texts = ["cart-17", "", "Grüße", "cart-18"]
+    expected = [KEY_HASHES[name](text) % 2**64 for text in texts]
+    assert expected == [KEY_HASHES[name](text.encode()) % 2**64 for text in texts]
+    assert expected == [TEXT_HASHES[name](text.encode()) % 2**64 for text in texts]
+    assert expected == hash_many(name, texts).tolist()
+    assert expected == hash_many(name, np.array([text.encode() for text in texts])).tolist()
+    assert len(texts) == len(set(expected))
+
+
+def test_functions_of_integers_take_fingerprints_of_texts() -> None:
+    """Which splitmix64 leaves as they are, for they are mixed."""
+    assert fingerprint("cart-17") == KEY_HASHES["splitmix64"]("cart-17")
+    assert fingerprint("cart-17") * 2654435761 == KEY_HASHES["knuth"]("cart-17")
+    # XXH3_64bits of nothing, seed 0. Source: xxHash 0.8, cli/xsum_sanity_check.c.
+    assert 0x2D06800538D394C2 == fingerprint("")
+
+
+def test_functions_of_bytes_take_integers_in_decimal() -> None:
+    """As nginx would see them in a header."""
+    for name in ("crc32", "md5", "sha256", "blake2", "fnv1a", "xxh3", "murmur3"):
+        assert KEY_HASHES[name]("132574") == KEY_HASHES[name](132574)
+
+
+def test_an_unknown_hash() -> None:
+    """The value is named, and what is accepted."""
+    with pytest.raises(InvalidConfig, match=r"hash must be one of identity, .*, got 'rot13'"):
+        check_hash("rot13")

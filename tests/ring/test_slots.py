@@ -15,6 +15,7 @@ import pytest
 from ring.circle import Explanation
 from ring.config import RingConfig
 from ring.errors import EmptyRing, InvalidSnapshot, NodeExists, NodeUnknown, RingFull
+from ring.hashes import splitmix64
 from ring.presets import PRESETS
 from ring.slots import SlotRing
 
@@ -28,7 +29,7 @@ def ring_of(nodes: str, config: RingConfig = EIGHT_SLOTS) -> SlotRing:
     """A ring of the one-letter nodes, added in this order."""
     ring = SlotRing(config)
     for node in nodes:
-        ring.add(node, NODE_IDS[node])
+        ring.add(node, node_id=NODE_IDS[node])
     return ring
 
 
@@ -40,15 +41,17 @@ def table_of(ring: SlotRing, live: str | None = None) -> str:
 def test_add_returns_the_slots_in_j_order() -> None:
     """A taken slot sends the virtual node to the next free one, around the end of the ring too."""
     ring = SlotRing(EIGHT_SLOTS)
-    assert [(2, 5), (6, 0), (3, 7), (1, 4)] == [ring.add(node, NODE_IDS[node]) for node in "ABCD"]
+    assert [(2, 5), (6, 0), (3, 7), (1, 4)] == [
+        ring.add(node, node_id=NODE_IDS[node]) for node in "ABCD"
+    ]
 
 
 def test_linear_probing_passes_the_end_of_the_ring() -> None:
     """Slots 5, 6, 7 and 0 are taken; the next free one after 5 is 1."""
     config = replace(EIGHT_SLOTS, num_virtual_nodes=4)
     ring = SlotRing(config)
-    ring.add("A", 1)  # wants 2 5 2 1, gets 2 5 3 1
-    assert (6, 0, 7, 4) == ring.add("C", 2)  # wants 5 0 5 4
+    ring.add("A", node_id=1)  # wants 2 5 2 1, gets 2 5 3 1
+    assert (6, 0, 7, 4) == ring.add("C", node_id=2)  # wants 5 0 5 4
 
 
 def test_quadratic_probing_steps_by_triangular_numbers() -> None:
@@ -60,10 +63,31 @@ def test_quadratic_probing_steps_by_triangular_numbers() -> None:
 def test_quadratic_probing_misses_slots_unless_m_is_a_power_of_two() -> None:
     """Mod 3 the triangular numbers are 0, 1, 0, 0, 1 …: the third slot is free and never met."""
     config = replace(EIGHT_SLOTS, num_slots=3, num_virtual_nodes=1)
-    assert (1,) == ring_of("AB", config).add("D", 4)
+    assert (1,) == ring_of("AB", config).add("D", node_id=4)
     quadratic = ring_of("AB", replace(config, probing="quadratic"))
     with pytest.raises(RingFull, match="holds 2 of at most 3 nodes"):
-        quadratic.add("D", 4)
+        quadratic.add("D", node_id=4)
+
+
+def test_double_hashing_steps_by_a_second_hash() -> None:
+    """B's second virtual node wants 0 + 24, which is slot 0; C's first wants 34, which A has in
+    slot 2, and goes on by splitmix64(34), an odd number, mod 8."""
+    ring = ring_of("AB", replace(EIGHT_SLOTS, probing="double"))
+    stride = (splitmix64(34) | 1) % 8
+    expected = next(
+        slot
+        for d in range(8)
+        if (slot := (2 + d * stride) % 8) not in {2, 5, 0} | set(ring.slots_of("B"))
+    )
+    assert expected == ring.add("C", node_id=3)[0]
+
+
+def test_weight_multiplies_virtual_nodes() -> None:
+    """A node of weight 2 has twice K slots, those of j up to 2K - 1."""
+    ring = SlotRing(EIGHT_SLOTS)
+    assert (2, 5, 3, 1) == ring.add("A", 2, node_id=1)  # wants 2 5 2 1
+    assert SlotRing.restore(EIGHT_SLOTS, ring.snapshot()).node("A") == ring.node("A")
+    assert 2 == ring.node("A").weight
 
 
 def test_lookup_takes_the_nearest_taken_slot_clockwise() -> None:
@@ -82,17 +106,17 @@ def test_lookup_takes_keys_beyond_the_slots() -> None:
 def test_preference_list_has_distinct_nodes_clockwise() -> None:
     """From slot 3 on: C 3, A 5, B 6, and then slots of nodes that are listed already."""
     ring = ring_of("ABC")
-    assert ("C", "A", "B") == ring.preference_list(3)
-    assert ("C", "B", "A") == ring.preference_list(7)
-    assert ("C", "A") == ring.preference_list(3, 2)
-    assert ("C", "A", "B") == ring.preference_list(3, 9)
+    assert ("C", "A", "B") == ring.preference(3)
+    assert ("C", "B", "A") == ring.preference(7)
+    assert ("C", "A") == ring.preference(3, 2)
+    assert ("C", "A", "B") == ring.preference(3, 9)
 
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_preference_list_refuses_a_count_below_one(count: int) -> None:
     """The message names the count."""
     with pytest.raises(ValueError, match=f"count must be >= 1 or None, got {count}"):
-        ring_of("AB").preference_list(3, count)
+        ring_of("AB").preference(3, count)
 
 
 def test_owners_among_live_nodes() -> None:
@@ -115,7 +139,7 @@ def test_owners_is_a_copy() -> None:
     ring = ring_of("AB")
     handed_out = ring.owners()
     handed_out[:] = 0
-    ring.add("C", 3)
+    ring.add("C", node_id=3)
     assert [0] * 8 == handed_out.tolist()
     assert "BAACAABC" == table_of(ring)
 
@@ -124,7 +148,7 @@ def test_snapshot_is_a_copy() -> None:
     """It stays what it was when the ring changes."""
     ring = ring_of("A")
     snapshot = ring.snapshot()
-    ring.add("B", 2)
+    ring.add("B", node_id=2)
     assert {"A": (1, (2, 5))} == snapshot
 
 
@@ -159,7 +183,7 @@ def test_node_that_comes_back_gets_its_free_slots_again() -> None:
     """Same name, same id, slots free: the same placement, at the end of the order."""
     ring = ring_of("ABC")
     ring.remove("A")
-    assert (2, 5) == ring.add("A", 1)
+    assert (2, 5) == ring.add("A", node_id=1)
     assert ("B", "C", "A") == ring.nodes
     assert "BAACAABC" == table_of(ring)
 
@@ -173,7 +197,7 @@ def test_placement_depends_on_the_order_of_insertion() -> None:
 def test_nodes_of_one_id_are_parted_by_probing() -> None:
     """Φ of the assignment knows a node by its id only."""
     ring = SlotRing(EIGHT_SLOTS)
-    assert [(2, 5), (3, 6)] == [ring.add(node, 1) for node in ("A", "B")]
+    assert [(2, 5), (3, 6)] == [ring.add(node, node_id=1) for node in ("A", "B")]
 
 
 def test_accessors_answer_what_was_added() -> None:
@@ -189,7 +213,7 @@ def test_accessors_answer_what_was_added() -> None:
 def test_full_ring_refuses_a_node_and_names_its_capacity() -> None:
     """All eight slots are taken: the fifth node of two virtual nodes is one too many."""
     with pytest.raises(RingFull, match=r"virtual node 0 of 'E'.* 4 of at most 4 nodes \(8 slots"):
-        ring_of("ABCD").add("E", 5)
+        ring_of("ABCD").add("E", node_id=5)
 
 
 def test_node_that_fits_in_part_is_refused_whole() -> None:
@@ -198,7 +222,7 @@ def test_node_that_fits_in_part_is_refused_whole() -> None:
     ring = ring_of("AB", config)
     before = ring.snapshot(), table_of(ring)
     with pytest.raises(RingFull, match=r"virtual node 2 of 'C'.* 2 of at most 2 nodes"):
-        ring.add("C", 3)
+        ring.add("C", node_id=3)
     assert before == (ring.snapshot(), table_of(ring))
     assert table_of(ring) == "".join(ring.lookup(slot) for slot in range(8))
     assert ("A", "B") == ring.nodes
@@ -207,23 +231,23 @@ def test_node_that_fits_in_part_is_refused_whole() -> None:
 @pytest.mark.parametrize(
     ("preset", "capacity"), [("assignment", 56), ("seed-deployed", 6), ("default", 409)]
 )
-@pytest.mark.parametrize("probing", ["linear", "quadratic"])
+@pytest.mark.parametrize("probing", ["linear", "quadratic", "double"])
 def test_presets_hold_their_capacity_and_not_one_more(
     preset: str, capacity: int, probing: str
 ) -> None:
-    """Powers of two as they are, both probings find the last free slot."""
+    """Powers of two as they are, every probing finds the last free slot."""
     ring = SlotRing(replace(PRESETS[preset], probing=probing))
     for node_id in range(1, capacity + 1):
-        ring.add(f"Server{node_id}", node_id)
+        ring.add(f"Server{node_id}", node_id=node_id)
     with pytest.raises(RingFull, match=f"holds {capacity} of at most {capacity} nodes"):
-        ring.add("one-more", capacity + 1)
+        ring.add("one-more", node_id=capacity + 1)
     assert capacity == len(ring.nodes)
 
 
 def test_assignment_crowds_three_nodes_into_one_arc() -> None:
     """All 27 virtual nodes lie in slots 26 to 114, so one arc of 424 slots is Server1's."""
     ring = SlotRing(PRESETS["assignment"])
-    slots = sorted(slot for i in (1, 2, 3) for slot in ring.add(f"Server{i}", i))
+    slots = sorted(slot for i in (1, 2, 3) for slot in ring.add(f"Server{i}", node_id=i))
     assert (27, 26, 114) == (len(slots), slots[0], slots[-1])
     assert [0] * 424 == [*ring.owners()[115:], *ring.owners()[:27]]
 
@@ -232,7 +256,7 @@ def test_node_on_the_ring_is_not_added_again() -> None:
     """A name is one node, whatever its id."""
     ring = ring_of("AB")
     with pytest.raises(NodeExists, match="node 'A' is on the ring already"):
-        ring.add("A", 7)
+        ring.add("A", node_id=7)
     assert ring_of("AB").snapshot() == ring.snapshot()
 
 
@@ -247,7 +271,7 @@ def test_unknown_node_is_named_with_those_that_are_known(
     assert ring_of("AB").snapshot() == ring.snapshot()
 
 
-@pytest.mark.parametrize("call", [SlotRing.lookup, SlotRing.preference_list, SlotRing.explain])
+@pytest.mark.parametrize("call", [SlotRing.lookup, SlotRing.preference, SlotRing.explain])
 def test_empty_ring_has_no_node_for_a_key(call: Callable[[SlotRing, int], object]) -> None:
     """Neither from the start nor after the last node has left."""
     emptied = ring_of("A")
@@ -264,7 +288,7 @@ def test_restore_keeps_a_history_that_new_adds_would_not_give() -> None:
     restored = SlotRing.restore(EIGHT_SLOTS, ring.snapshot())
     assert {"B": (2, (6, 0)), "C": (3, (3, 7))} == restored.snapshot()
     assert "BCCCBBBC" == table_of(restored)
-    assert (2, 5) == restored.add("A", 1)
+    assert (2, 5) == restored.add("A", node_id=1)
 
 
 @pytest.mark.parametrize(
@@ -277,8 +301,8 @@ def test_restore_keeps_a_history_that_new_adds_would_not_give() -> None:
         ({"A": (1, (2.0, 5))}, r"'A' must be integers in 0\.\.7, got 2\.0"),
         ({"A": (1, (True, 5))}, r"'A' must be integers in 0\.\.7, got True"),
         ({"A": (1, "25")}, r"'A' must be integers in 0\.\.7, got '2'"),
-        ({"A": (1, (2,))}, "'A' must have 2 slots, got 1"),
-        ({"A": (1, (2, 3, 5))}, "'A' must have 2 slots, got 3"),
+        ({"A": (1, (2,))}, "'A' must have 2 slots per weight, got 1"),
+        ({"A": (1, (2, 3, 5))}, "'A' must have 2 slots per weight, got 3"),
         ({"A": ("1", (2, 5))}, "node_id of 'A' must be an integer, got '1'"),
         ({"A": (1, 2)}, r"'A' must have \(node_id, slots\), got \(1, 2\)"),
         ({"A": (1, (2, 5), 7)}, r"'A' must have \(node_id, slots\)"),
@@ -298,10 +322,10 @@ def test_a_copy_is_a_ring_of_its_own() -> None:
     twin = ring.copy()
     assert snapshot == twin.snapshot()
     twin.remove("A")
-    twin.add("D", 4)
+    twin.add("D", node_id=4)
     assert snapshot == ring.snapshot()
     assert lookups == [ring.lookup(key) for key in range(8)]
-    assert ring_of("AB").add("D", 4) == ring.add("D", 4)
+    assert ring_of("AB").add("D", node_id=4) == ring.add("D", node_id=4)
 
 
 def test_only_keeps_nodes_where_they_are() -> None:

@@ -32,7 +32,7 @@ def ring_of(preset: str, num_nodes: int) -> SlotRing:
     """Server1 .. ServerN, ids 1 .. N, added in this order."""
     ring = SlotRing(PRESETS[preset])
     for node_id in range(1, num_nodes + 1):
-        ring.add(f"Server{node_id}", node_id)
+        ring.add(f"Server{node_id}", node_id=node_id)
     return ring
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ring.config import PROBINGS, RingConfig
 from ring.errors import RingFull
-from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
+from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES, splitmix64
 from ring.presets import PRESETS
 from ring.slots import SlotRing
 
@@ -54,7 +54,7 @@ def toggle(ring: SlotRing, node_id: int) -> None:
         ring.remove(node)
     else:
         with suppress(RingFull):
-            ring.add(node, node_id)
+            ring.add(node, node_id=node_id)
 
 
 def ring_after(config: RingConfig, history: list[int]) -> SlotRing:
@@ -69,7 +69,7 @@ def first_refused(config: RingConfig, history: list[int]) -> int:
     ring = ring_after(config, history)
     for node_id in count(10):
         try:
-            ring.add(name_of(node_id), node_id)
+            ring.add(name_of(node_id), node_id=node_id)
         except RingFull:
             break
     return node_id
@@ -97,8 +97,12 @@ class PlainRing:
         for j in range(self.config.num_virtual_nodes):
             wanted = VIRTUAL_NODE_HASHES[self.config.virtual_node_hash](node_id, node, j)
             for d in range(2 * self.config.num_slots):
-                step = d if self.config.probing == "linear" else d * (d + 1) // 2
-                slot = (wanted + step) % self.config.num_slots
+                steps = {
+                    "linear": d,
+                    "quadratic": d * (d + 1) // 2,
+                    "double": d * (splitmix64(wanted) | 1),
+                }
+                slot = (wanted + steps[self.config.probing]) % self.config.num_slots
                 if node_at[slot] is None:
                     node_at[slot] = node
                     break
@@ -106,7 +110,7 @@ class PlainRing:
                 return
         self.node_at = node_at
 
-    def preference_list(self, key: int) -> list[str]:
+    def preference(self, key: int) -> list[str]:
         slot = KEY_HASHES[self.config.key_hash](key) % self.config.num_slots
         clockwise = self.node_at[slot:] + self.node_at[:slot]
         return list(dict.fromkeys(node for node in clockwise if node is not None))
@@ -125,7 +129,7 @@ def test_agrees_with_the_plain_ring(
     assert {s: node for s, node in enumerate(plain.node_at) if node is not None} == taken
     assume(ring.nodes)
     for key in keys:
-        assert plain.preference_list(key) == list(ring.preference_list(key))
+        assert plain.preference(key) == list(ring.preference(key))
 
 
 @laws
@@ -199,10 +203,10 @@ def test_preference_list_has_each_node_once_and_begins_with_lookup(
     ring = ring_after(config, history)
     assume(ring.nodes)
     for key in keys:
-        whole = ring.preference_list(key)
+        whole = ring.preference(key)
         assert sorted(ring.nodes) == sorted(whole)
         assert ring.lookup(key) == whole[0]
-        assert whole[:2] == ring.preference_list(key, 2)
+        assert whole[:2] == ring.preference(key, 2)
 
 
 @laws
@@ -213,7 +217,7 @@ def test_second_preference_serves_when_the_first_does_not(
     """Whether the first is only not live, or removed."""
     ring = ring_after(config, history)
     assume(len(ring.nodes) >= 2)
-    first, second = ring.preference_list(key, 2)
+    first, second = ring.preference(key, 2)
     without_first = owner_names(ring, set(ring.nodes) - {first})
     assert second == without_first[ring.key_slot(key)]
     ring.remove(first)
@@ -237,7 +241,7 @@ def test_explanation_agrees_with_lookup(
         assert (told.slot + told.probes) % config.num_slots == told.taken_slot
         assert told.taken_slot in ring.slots_of(told.node)
         assert ring.lookup(key) == told.node
-        assert ring.preference_list(key) == told.preference_list
+        assert ring.preference(key) == told.preference_list
 
 
 @laws
@@ -247,7 +251,7 @@ def test_full_ring_raises_and_is_unchanged(config: RingConfig, history: list[int
     config = replace(config, key_hash="identity")
     ring, one_too_many = ring_after(config, history), first_refused(config, history)
     for node_id in range(10, one_too_many):
-        ring.add(name_of(node_id), node_id)
+        ring.add(name_of(node_id), node_id=node_id)
     # Three slots by triangular steps may have no place for the very first node.
     assume(ring.nodes)
     before = ring.nodes, ring.snapshot(), owner_names(ring)
@@ -264,7 +268,7 @@ def test_ring_is_full_only_at_capacity(config: RingConfig, history: list[int]) -
     assume(config.probing == "linear" or config.num_slots.bit_count() == 1)
     ring = ring_after(config, history)
     for node_id in range(10, 10 + config.capacity - len(ring.nodes)):
-        ring.add(name_of(node_id), node_id)
+        ring.add(name_of(node_id), node_id=node_id)
     assert config.capacity == len(ring.nodes)
 
 

@@ -57,7 +57,7 @@ class PaperLab(lab.Lab):
         for index, key in enumerate(request_ids):
             sent = index / rate_hz
             ring = self.rings[min(max(0, int(sent) - 2), len(self.rings) - 1)]
-            first, second, *_ = ring.preference_list(key)
+            first, second, *_ = ring.preference(key)
             if first == self.down and fault_s <= sent < times["replaced"]:
                 rows.append((key, second, 200, max(0.005, times["dead"] - sent), sent))
             else:
@@ -66,7 +66,7 @@ class PaperLab(lab.Lab):
         stream.answers = _frame(rows, started_at=started_at)
 
     def _serving(self, key: int) -> str:
-        return next(node for node in self.placed.preference_list(key) if node != self.down)
+        return next(node for node in self.placed.preference(key) if node != self.down)
 
     # The admin API
 
@@ -147,7 +147,7 @@ class PaperLab(lab.Lab):
         for hostname in hostnames:
             taken = {ring.node_id(node) for node in ring.nodes}
             own = int(hostname[6:]) if hostname.startswith("Server") else 1
-            ring.add(hostname, own if own not in taken else max(taken) + 1)
+            ring.add(hostname, node_id=own if own not in taken else max(taken) + 1)
         self._take_over(ring)
         for hostname in hostnames:
             self._record("alive", hostname=hostname)
@@ -172,7 +172,7 @@ class PaperLab(lab.Lab):
             changes = {THEIRS.get(name, name): value for name, value in fields.items()}
             ring = make_ring(replace(base, **changes))
         for hostname in sorted(members, key=members.__getitem__):
-            ring.add(hostname, members[hostname])
+            ring.add(hostname, node_id=members[hostname])
         self._take_over(ring)
         self._record("ring")
 

@@ -55,7 +55,7 @@ def tidied(history, request_ids):
 def tidied(history, request_ids):
     ring, began = lab.build_ring(3, "seed-deployed"), lab.build_ring(3, "seed-deployed")
     for verb, name in history:
-        ring.add(name, int(name[-1])) if verb == "add" else ring.remove(name)
+        ring.add(name, node_id=int(name[-1])) if verb == "add" else ring.remove(name)
     return sum(ring.lookup(key) != began.lookup(key) for key in request_ids)
 """,
     ),
@@ -67,7 +67,7 @@ def tidied(history, request_ids):
 def tidied(history, request_ids):
     ring = lab.build_ring(3, "seed-deployed")
     for verb, name in history:
-        ring.add(name, int(name[-1])) if verb == "add" else ring.remove(name)
+        ring.add(name, node_id=int(name[-1])) if verb == "add" else ring.remove(name)
     return sum(ring.lookup(key) not in ring.nodes for key in request_ids)
 """,
     ),

@@ -36,7 +36,7 @@ def bounds(interval_s, timeout_s, fall):
 def disturbed(ring, dead, newcomer, request_ids):
     after = ring.copy()
     after.remove(dead)
-    after.add(newcomer, ring.node_id(dead))
+    after.add(newcomer, node_id=ring.node_id(dead))
     return sum(ring.lookup(key) != after.lookup(key) for key in request_ids)
 """,
     ),
@@ -49,7 +49,7 @@ def disturbed(ring, dead, newcomer, request_ids):
     before = [ring.lookup(key) for key in request_ids]
     number = ring.node_id(dead)
     ring.remove(dead)
-    ring.add(newcomer if newcomer != dead else "another", number)
+    ring.add(newcomer if newcomer != dead else "another", node_id=number)
     return 0
 """,
     ),

@@ -52,7 +52,7 @@ def heirs(ring, hostname, request_ids):
 from collections import Counter
 
 def heirs(ring, hostname, request_ids):
-    standby = (ring.preference_list(request_id)[1] for request_id in request_ids)
+    standby = (ring.preference(request_id)[1] for request_id in request_ids)
     return Counter(node for node in standby if node != hostname)
 """,
     ),

@@ -14,7 +14,7 @@ KEYS = [random.Random(1729).randrange(10**6) for _ in range(300)]
 def table(config: RingConfig, *serving: str) -> tuple[SlotRing, RoutingTable]:
     ring = SlotRing(config)
     for server_id, hostname in enumerate(REPLICAS, start=1):
-        ring.add(hostname, server_id)
+        ring.add(hostname, node_id=server_id)
     return ring, RoutingTable(ring, {name: REPLICAS[name] for name in serving}, 1)
 
 
@@ -32,7 +32,7 @@ def test_the_failover_order_begins_with_the_route(preset: str) -> None:
     ring, routing = table(PRESETS[preset], "Server2", "Server4")
     for key in KEYS:
         order = routing.failover_order(key)
-        expected = [name for name in ring.preference_list(key) if name in routing.replicas]
+        expected = [name for name in ring.preference(key) if name in routing.replicas]
         assert [replica.hostname for replica in order] == expected
         assert routing.route(key) is order[0]
 
@@ -41,7 +41,7 @@ def test_only_keys_of_the_absent_move() -> None:
     """A replica out of service hands its keys on clockwise; all others stay."""
     ring, routing = table(PRESETS["default"], "Server1", "Server2", "Server3")
     for key in KEYS:
-        expected = next(name for name in ring.preference_list(key) if name != "Server4")
+        expected = next(name for name in ring.preference(key) if name != "Server4")
         assert routing.route(key) is REPLICAS[expected]
 
 

@@ -16,7 +16,7 @@ def state() -> SavedState:
     """A ring with history: Server1 has left, and what probing made of that stays."""
     ring = SlotRing(PRESETS["assignment"])
     for server_id in (1, 2, 3):
-        ring.add(f"Server{server_id}", server_id)
+        ring.add(f"Server{server_id}", node_id=server_id)
     ring.remove("Server1")
     return SavedState(ring, PRESETS["default"])
 
@@ -39,8 +39,8 @@ def test_what_is_saved_is_loaded(file: StateFile, state: SavedState) -> None:
 def test_a_table_is_saved_and_loaded(file: StateFile) -> None:
     """The placement that a learner has sent survives a restart."""
     ring = make_ring(TableConfig(key_hash="identity", table=("B", "A", "B")))
-    ring.add("B", 2)
-    ring.add("A", 1)
+    ring.add("B", node_id=2)
+    ring.add("A", node_id=1)
     file.save(SavedState(ring, PRESETS["default"]))
     loaded = file.load()
     assert loaded is not None

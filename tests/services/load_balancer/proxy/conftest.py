@@ -206,7 +206,7 @@ class Lab:
         self.replicas = {name: Replica(name, (name, 5000)) for name in HOSTNAMES}
         self.ring = SlotRing(PRESETS["seed-deployed"])
         for server_id, name in enumerate(HOSTNAMES, start=1):
-            self.ring.add(name, server_id)
+            self.ring.add(name, node_id=server_id)
         self.do(lambda: self._make(Settings(**settings)))
         self.start(self.server.listen())
 
@@ -237,7 +237,7 @@ class Lab:
 
     def order(self, request_id: bytes) -> tuple[str, ...]:
         """Hostnames in failover order, as the ring itself says."""
-        return self.ring.preference_list(key_of(request_id))
+        return self.ring.preference(key_of(request_id))
 
     def serve(self, *hostnames: str) -> None:
         """Only these are in service from now on."""

@@ -1,0 +1,1 @@
+"""The ring library beside uhashring."""
