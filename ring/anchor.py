@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ring.errors import InvalidConfig, InvalidSnapshot, RingError, RingFull
-from ring.hashes import KEY_HASHES, check_hash, hash_many, splitmix64, splitmix64_many
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes, splitmix64, splitmix64_many
+from ring.keys import Key
+from ring.placement import Indices, Node
 
 MAX_CAPACITY = 2**20
 _MASK_64 = 2**64 - 1
@@ -72,7 +72,7 @@ class _Anchor:
             b = h
         return b
 
-    def get_many(self, hashes: npt.NDArray[np.uint64]) -> Indices:
+    def get_many(self, hashes: Hashes) -> Indices:
         """GETBUCKET of each, shape kept."""
         A, K = np.array(self.A, np.int64), np.array(self.K, np.intp)
         found = (hashes % np.uint64(len(A))).astype(np.intp)
@@ -88,7 +88,7 @@ class _Anchor:
         return found
 
 
-class AnchorHash(Placement):
+class AnchorHash(HashedPlacement):
     """capacity: buckets, in 1..2^20; more nodes are refused (RingFull). hash: name of H, taken mod
     2^64. Weights are not known. Both laws hold, whoever is removed; where keys are depends on the
     history, which `to_dict` tells. A newcomer takes the bucket that was removed last.
@@ -98,38 +98,33 @@ class AnchorHash(Placement):
     max_weight: ClassVar[int] = 1
 
     def __init__(self, capacity: int = 1024, hash: str = "splitmix64") -> None:
-        super().__init__()
+        super().__init__(hash)
         if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
             raise InvalidConfig(f"capacity must be in 1..{MAX_CAPACITY}, got {capacity!r}")
-        check_hash(hash)
-        self._capacity, self._hash = capacity, hash
-        self._key_hash = KEY_HASHES[hash]
+        self._capacity = capacity
         self._anchor = _Anchor(capacity)
         self._bucket_of: dict[str, int] = {}
         self._name_of: dict[int, str] = {}
 
     def parameters(self) -> dict[str, Any]:
-        return {"capacity": self._capacity, "hash": self._hash}
+        return {"capacity": self._capacity} | super().parameters()
 
     def lookup(self, key: Key) -> str:
         """The node of the working bucket that the key ends in. EmptyRing."""
         self._wanted(None)
-        return self._name_of[self._anchor.get(self._key_hash(key) & _MASK_64)]
+        return self._name_of[self._anchor.get(self._hash64(key))]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        if not len(keys):
-            return np.empty(0, np.intp)
-        self._wanted(None)
+    def _of_hashes(self, hashes: Hashes) -> Indices:
         index_of = np.zeros(self._capacity, np.intp)
         for index, name in enumerate(self._nodes):
             index_of[self._bucket_of[name]] = index
-        return index_of[self._anchor.get_many(hash_many(self._hash, keys))]
+        return index_of[self._anchor.get_many(hashes)]
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """Each is where the key goes when those before it are removed, in that order. O(capacity).
         EmptyRing; ValueError if count < 1."""
         wanted = self._wanted(count)
-        anchor, hash_ = self._anchor.copy(), self._key_hash(key) & _MASK_64
+        anchor, hash_ = self._anchor.copy(), self._hash64(key)
         found = [anchor.get(hash_)]
         while len(found) < wanted:
             anchor.remove(found[-1])

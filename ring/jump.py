@@ -9,15 +9,16 @@ Source: Lamping, Veach, "A fast, minimal memory, consistent hash algorithm", arX
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ring.errors import CannotRemove
-from ring.hashes import KEY_HASHES, check_hash, hash_many, splitmix64
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes, splitmix64
+from ring.keys import Key
+from ring.placement import Indices, Node
 
 _MASK_64 = 2**64 - 1
 _LCG = 2862933555777941757  # the paper's multiplier; the increment is 1
@@ -53,7 +54,7 @@ def jump_many(keys: npt.NDArray[np.uint64], num_buckets: int) -> Indices:
     return found
 
 
-class JumpHash(Placement):
+class JumpHash(HashedPlacement):
     """The n-th node is bucket n - 1: the order of insertion is the placement.
 
     hash: name of H, taken mod 2^64; "identity" is the paper's own for integers. Only the last node
@@ -65,31 +66,22 @@ class JumpHash(Placement):
     max_weight: ClassVar[int] = 1
 
     def __init__(self, hash: str = "splitmix64") -> None:
-        super().__init__()
-        check_hash(hash)
-        self._hash = hash
-        self._key_hash = KEY_HASHES[hash]
-
-    def parameters(self) -> dict[str, Any]:
-        return {"hash": self._hash}
+        super().__init__(hash)
 
     def lookup(self, key: Key) -> str:
         """The node whose bucket the key ends in. EmptyRing."""
         self._wanted(None)
-        return self._nodes[jump(self._key_hash(key) & _MASK_64, len(self._nodes))]
+        return self._nodes[jump(self._hash64(key), len(self._nodes))]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        if not len(keys):
-            return np.empty(0, np.intp)
-        self._wanted(None)
-        return jump_many(hash_many(self._hash, keys), len(self._nodes))
+    def _of_hashes(self, hashes: Hashes) -> Indices:
+        return jump_many(hashes, len(self._nodes))
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """lookup(key), then where the key jumps to with its hash mixed once more, and so on. The
         paper knows no failover; so the keys of a node that fails spread over all others. EmptyRing;
         ValueError if count < 1."""
         wanted = self._wanted(count)
-        mixed, found = self._key_hash(key) & _MASK_64, dict[int, None]()
+        mixed, found = self._hash64(key), dict[int, None]()
         for _ in range(64 * len(self._nodes)):
             found[jump(mixed, len(self._nodes))] = None
             if len(found) == wanted:

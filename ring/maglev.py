@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ring.errors import InvalidConfig
-from ring.hashes import KEY_HASHES, check_hash, fingerprint, hash_many, splitmix64
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement, no_nodes
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes, fingerprint, splitmix64
+from ring.keys import Key
+from ring.placement import Indices, Node, no_nodes
 
 MAX_TABLE_SIZE = 5_000_011  # Envoy's
 
@@ -33,7 +34,7 @@ def two_hashes(name: str, table_size: int) -> tuple[int, int]:
     return first % table_size, splitmix64(first) % (table_size - 1) + 1
 
 
-class Maglev(Placement):
+class Maglev(HashedPlacement):
     """table_size: M, a prime up to 5,000,011; the paper wants at least 100 per node. hash: name of
     H of keys, the slot is H mod M. InvalidConfig says what is wrong. RingFull never: but nodes
     beyond M get no slot.
@@ -51,22 +52,20 @@ class Maglev(Placement):
         *,
         permutation: Permutation = two_hashes,
     ) -> None:
-        super().__init__()
+        super().__init__(hash)
         if type(table_size) is not int or not 2 <= table_size <= MAX_TABLE_SIZE:
             raise InvalidConfig(
                 f"table_size must be a prime in 2..{MAX_TABLE_SIZE}, got {table_size!r}"
             )
         if any(table_size % divisor == 0 for divisor in range(2, int(table_size**0.5) + 1)):
             raise InvalidConfig(f"table_size must be prime, got {table_size}")
-        check_hash(hash)
-        self._table_size, self._hash = table_size, hash
-        self._key_hash = KEY_HASHES[hash]
+        self._table_size = table_size
         self._permutation = permutation
         self._table: npt.NDArray[np.int32] | None = None  # index into nodes of each slot's owner
         self._owner_at: list[int] = []  # the same
 
     def parameters(self) -> dict[str, Any]:
-        return {"table_size": self._table_size, "hash": self._hash}
+        return {"table_size": self._table_size} | super().parameters()
 
     def table(self) -> npt.NDArray[np.int32]:
         """Index into `nodes` of each slot's owner, shape (M,), made when first asked for after a
@@ -89,10 +88,12 @@ class Maglev(Placement):
             self.table()
         return self._nodes[self._owner_at[self._key_hash(key) % self._table_size]]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        if not len(keys):
-            return np.empty(0, np.intp)
-        return self.table()[hash_many(self._hash, keys, self._table_size)].astype(np.intp)
+    @property
+    def _modulus(self) -> int:
+        return self._table_size
+
+    def _of_hashes(self, hashes: Hashes) -> Indices:
+        return self.table()[hashes].astype(np.intp)
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The owner of the key's slot and those of the slots behind it, each once; nodes without a

@@ -6,16 +6,17 @@ them when one of n + 1 comes.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ring.hashes import KEY_HASHES, check_hash, hash_many
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes
+from ring.keys import Key
+from ring.placement import Indices, Node
 
 
-class Modulo(Placement):
+class Modulo(HashedPlacement):
     """hash: name of H. Law: none; a change moves keys between all nodes. Nodes count in the order
     of their names, so that the order of insertion does not matter."""
 
@@ -23,26 +24,20 @@ class Modulo(Placement):
     max_weight: ClassVar[int] = 1
 
     def __init__(self, hash: str = "splitmix64") -> None:
-        super().__init__()
-        check_hash(hash)
-        self._hash = hash
-        self._key_hash = KEY_HASHES[hash]
+        super().__init__(hash)
         self._sorted: list[str] = []
-
-    def parameters(self) -> dict[str, Any]:
-        return {"hash": self._hash}
 
     def lookup(self, key: Key) -> str:
         """Node number H(key) mod n. EmptyRing."""
         self._wanted(None)
         return self._sorted[self._key_hash(key) % len(self._sorted)]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        if not len(keys):
-            return np.empty(0, np.intp)
-        self._wanted(None)
-        numbers = hash_many(self._hash, keys, len(self._sorted))
-        return np.array([self._nodes.index(name) for name in self._sorted], np.intp)[numbers]
+    @property
+    def _modulus(self) -> int:
+        return len(self._sorted)
+
+    def _of_hashes(self, hashes: Hashes) -> Indices:
+        return np.array([self._nodes.index(name) for name in self._sorted], np.intp)[hashes]
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """lookup(key) and the numbers behind it: while a node is down, its neighbour has its keys.

@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ring.errors import InvalidConfig
-from ring.hashes import KEY_HASHES, check_hash, fingerprint, hash_many, splitmix64, splitmix64_many
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes, fingerprint, splitmix64, splitmix64_many
+from ring.keys import Key
+from ring.placement import Indices, Node
 
 _MASK_64 = 2**64 - 1
 
 
-class MultiProbe(Placement):
+class MultiProbe(HashedPlacement):
     """probes: k in 1..1024. hash: name of H. A node's point is its name's fingerprint, the probes
     of a key are H + i · (its second hash, made odd), i = 0 … k - 1, mod 2^64: double hashing, as
     the paper proposes. Weights are not known. Both laws hold; the order of insertion is forgotten.
@@ -31,17 +32,15 @@ class MultiProbe(Placement):
     max_weight: ClassVar[int] = 1
 
     def __init__(self, probes: int = 21, hash: str = "splitmix64") -> None:
-        super().__init__()
+        super().__init__(hash)
         if type(probes) is not int or not 1 <= probes <= 1024:
             raise InvalidConfig(f"probes must be an integer in 1..1024, got {probes!r}")
-        check_hash(hash)
-        self._probes, self._hash = probes, hash
-        self._key_hash = KEY_HASHES[hash]
+        self._probes = probes
         self._points: list[int] = []  # sorted
         self._owners: list[str] = []  # of each
 
     def parameters(self) -> dict[str, Any]:
-        return {"probes": self._probes, "hash": self._hash}
+        return {"probes": self._probes} | super().parameters()
 
     def point_of(self, name: str) -> int:
         """Where a node is, in range(2^64)."""
@@ -49,7 +48,7 @@ class MultiProbe(Placement):
 
     def probes_of(self, key: Key) -> list[int]:
         """Where a key looks, k places in range(2^64)."""
-        first = self._key_hash(key) & _MASK_64
+        first = self._hash64(key)
         stride = splitmix64(first) | 1
         return [(first + i * stride) & _MASK_64 for i in range(self._probes)]
 
@@ -57,12 +56,8 @@ class MultiProbe(Placement):
         """The owner of the point that a probe is nearest to, looking upwards. EmptyRing."""
         return self.preference(key, 1)[0]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        if not len(keys):
-            return np.empty(0, np.intp)
-        self._wanted(None)
-        points = np.array(self._points, np.uint64)
-        first = hash_many(self._hash, keys)
+    def _of_hashes(self, hashes: Hashes) -> Indices:
+        points, first = np.array(self._points, np.uint64), hashes
         stride = splitmix64_many(first) | np.uint64(1)
         nearest = np.full(len(first), _MASK_64, np.uint64)
         found = np.zeros(len(first), np.intp)

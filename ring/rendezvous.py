@@ -10,19 +10,20 @@ Source: Thaler, Ravishankar, "Using name-based mappings to increase hit rates", 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ring.hashes import KEY_HASHES, check_hash, fingerprint, hash_many, splitmix64_many
-from ring.keys import Key, Keys
-from ring.placement import Indices, Node, Placement
+from ring.hashed import HashedPlacement
+from ring.hashes import Hashes, fingerprint, splitmix64_many
+from ring.keys import Key
+from ring.placement import Indices, Node
 
 CHUNK = 1 << 18  # scores at a time, 2 MB
 
 
-class Rendezvous(Placement):
+class Rendezvous(HashedPlacement):
     """Lookup O(n) in numpy, no memory but 16 bytes per node, and the best balance of all.
 
     hash: name of H. The score of a node mixes H(key) with the fingerprint of its name, so that both
@@ -32,29 +33,19 @@ class Rendezvous(Placement):
     algorithm: ClassVar[str] = "rendezvous"
 
     def __init__(self, hash: str = "splitmix64") -> None:
-        super().__init__()
-        check_hash(hash)
-        self._hash = hash
-        self._key_hash = KEY_HASHES[hash]
+        super().__init__(hash)
         # Of each node, in order of names, so that the first of equal scores is the smallest name.
         self._order: list[int] = []  # index into nodes
         self._seeds = np.empty(0, np.uint64)
         self._weights = np.empty(0)
-
-    def parameters(self) -> dict[str, Any]:
-        return {"hash": self._hash}
 
     def lookup(self, key: Key) -> str:
         """The node of the highest score. EmptyRing."""
         self._wanted(None)
         return self._nodes[self._order[int(self._scores(self._hashed(key))[0].argmax())]]
 
-    def lookup_many(self, keys: Keys) -> Indices:
-        found = np.empty(len(keys), np.intp)
-        if not len(keys):
-            return found
-        self._wanted(None)
-        hashes, order = hash_many(self._hash, keys), np.array(self._order, np.intp)
+    def _of_hashes(self, hashes: Hashes) -> Indices:
+        found, order = np.empty(len(hashes), np.intp), np.array(self._order, np.intp)
         rows = max(1, CHUNK // len(order))
         for start in range(0, len(found), rows):
             scores = self._scores(hashes[start : start + rows])
@@ -69,10 +60,10 @@ class Rendezvous(Placement):
         best = np.argsort(-scores, kind="stable")[:wanted]
         return tuple(self._nodes[self._order[at]] for at in best.tolist())
 
-    def _hashed(self, key: Key) -> npt.NDArray[np.uint64]:
-        return np.array([self._key_hash(key) & (2**64 - 1)], np.uint64)
+    def _hashed(self, key: Key) -> Hashes:
+        return np.array([self._hash64(key)], np.uint64)
 
-    def _scores(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    def _scores(self, hashes: Hashes) -> npt.NDArray[np.float64]:
         """Of each key (rows) at each node (columns); one code for one key and for many, because
         two logarithms may differ in their last bit."""
         mixed = splitmix64_many(hashes[:, None] ^ self._seeds[None, :])
