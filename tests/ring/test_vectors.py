@@ -16,11 +16,12 @@ from ring.haproxy import FUNCTIONS, HAProxyRing
 from ring.hashes import fnv1a
 from ring.jump import jump, jump_many
 from ring.ketama import KetamaRing
-from ring.keys import Key, bytes_of
+from ring.keys import Key, Keys, bytes_of
 from ring.maglev import Maglev
 from ring.multiprobe import MultiProbe
 from ring.nginx import NginxRing
-from ring.placement import Placement
+from ring.placement import Node, Placement
+from ring.points import PointRing
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/vectors.json").read_text())["sets"]
 VECTORS: Mapping[str, Mapping[str, Any]] = {each["name"]: each for each in GOLDEN}
@@ -161,6 +162,44 @@ def test_ketama_of_go() -> None:
     found = placement.lookup_many([go["key_format"] % number for number in range(go["keys"])])
     counts = dict(zip(placement.nodes, np.bincount(found).tolist(), strict=True))
     assert go["counts"] == counts
+
+
+# Envoy's ring hash, whose points have 64 bits
+
+
+class EnvoyRing(PointRing):
+    """Two points per node; a key is its hash already."""
+
+    algorithm = "envoy"
+    bits = 64
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    def key_hash(self, key: Key) -> int:
+        return int(key)
+
+    def key_hash_many(self, keys: Keys) -> Any:
+        return np.array(keys, np.uint64)
+
+    def points_of(self, node: Node) -> Any:
+        return np.array(
+            [xxhash.xxh64_intdigest(f"{node.name}_{j}".encode()) for j in (0, 1)], np.uint64
+        )
+
+
+@pytest.mark.parametrize("row", VECTORS["ring/envoy"]["rows"], ids=["addresses", "names"])
+def test_ring_of_envoy(row: Mapping[str, Any]) -> None:
+    """Its points and its picks: at a point, just behind one, and from either end of the circle."""
+    placement = EnvoyRing()
+    of_nodes(placement, [name for name, _ in row["nodes"]])
+    points = zip(placement._points.tolist(), placement._owners.tolist(), strict=True)
+    assert row["points"] == [list(point) for point in points]
+    for _ in range(2):  # first by bisection, then by index
+        assert [pick for _, pick in row["picks"]] == picks(
+            placement, [key for key, _ in row["picks"]]
+        )
+        placement._resolve()
 
 
 # nginx and HAProxy, some of their answers; tests/ring/real asks the programs themselves
