@@ -92,8 +92,13 @@ class ClientConnection(asyncio.Protocol):
         was accepted."""
         if self._exchange is not None:
             self._exchange.is_plain = False
-        elif not self._unread and (self._has_asked or not patient):
+        elif not self._has_begun and (self._has_asked or not patient):
             self._transport.close()
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether there is a beginning of a request; empty lines are none."""
+        return bool(self._unread.strip(b"\r\n"))
 
     def sweep(self, now: float) -> None:
         """Ends what has been idle or too slow; called a few times a second."""
@@ -104,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange
         if self._is_lingering or self._transport.is_closing():
             self._transport.abort()  # it does not read what was written last
-        elif exchange is None and not self._unread.strip(b"\r\n"):
+        elif exchange is None and not self._has_begun:
             self._transport.close()
         elif exchange is None:
             self._refuse(wire.Refused(408, "the request did not arrive in time"))
