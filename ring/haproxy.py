@@ -11,6 +11,7 @@ before October 2025 number points from F(number) instead: `base="hashed"`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -167,12 +168,9 @@ class HAProxyRing(PointRing):
         """By the distance of their nearest point: each is where the key goes when those before it
         are down. EmptyRing; ValueError if count < 1."""
         wanted = self._wanted(count)
-        points, names = self._list or self._resolve(), self._names
+        points, names = self._lists()
         num_points, place = len(points) - 1, self.key_hash(key)
-        above = self._first[place >> self._shift]
-        while points[above] < place:
-            above += 1
-        above %= num_points
+        above = bisect_left(points, place) % num_points
         below = above - 1
         found: list[str] = []
         while True:
@@ -197,7 +195,7 @@ class HAProxyRing(PointRing):
         first = self.preference(key, 1)[0]
         if served.get(first, 0) < slots[first]:
             return first
-        points, names = self._list or self._resolve(), self._names
+        points, names = self._lists()
         num_points, at = len(points) - 1, self._nearest(key)
         for step in range(1, num_points):
             name = names[(at + step) % num_points]

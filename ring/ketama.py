@@ -77,7 +77,7 @@ class KetamaRing(PointRing):
             )
         if before.items() <= after.items():
             self._pending.append((len(self._nodes), self._first_points(node, after[node.weight])))
-            self._list = None
+            self._name_in = None
         else:
             self._begin_anew()
         self._weights, self._num_digests = weights, after

@@ -11,6 +11,7 @@ Source: nginx 1.22.1, ngx_http_upstream_hash_module.c, whose picks the tests ask
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import Any, ClassVar
 from zlib import crc32
 
@@ -52,13 +53,10 @@ class NginxRing(PointRing):
             place = crc32(key.encode() if type(key) is str else bytes_of(key))
         except UnicodeEncodeError:  # lone surrogates
             place = crc32(bytes_of(key))
-        points = self._list
-        if points is None:
+        name_in = self._name_in
+        if name_in is None:
             return self._bisected(place)
-        at = self._first[place >> self._shift]
-        while points[at] < place:
-            at += 1
-        return self._names[at]
+        return name_in[place >> self._shift] or self._names[bisect_left(self._list, place)]
 
     def key_hash_many(self, keys: Keys) -> npt.NDArray[Any]:
         return hash_rows(keys, crc32_many)

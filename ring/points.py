@@ -7,6 +7,7 @@ the last point to that of the first. Where points come from is each algorithm's 
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_left
 from typing import Any, Self
 
 import numpy as np
@@ -18,13 +19,16 @@ from ring.placement import Indices, Node, Placement, no_nodes
 
 # A bisection takes some microseconds, the index some tenths of one for each point.
 EARLY_LOOKUPS = 16
+_MIXED = np.int32(-1)
 
 
 class PointRing(Placement):
     """A placement by sorted points. Points of equal value belong to the node that came first.
 
-    A lookup is an index by the hash's first bits and a step or two from there, one by one and in
-    bulk; the first ones after a change bisect, for the index is not worth its making for a few.
+    The circle is cut into buckets by a hash's first bits, some 4 to 8 for each point: most have no
+    point inside, so that all their keys are one node's, and a lookup is one index; in the others
+    the points are searched. The first lookups after a change do without, for the buckets are not
+    worth their making for a few.
     Nodes that come are merged into the sorted array when it is first asked for, all at once:
     O(points), numpy, without hashing the others anew.
     """
@@ -36,16 +40,17 @@ class PointRing(Placement):
         self._sorted_points = np.empty(0, np.uint64)  # equal ones too
         self._their_owners = np.empty(0, np.int32)  # index into nodes, of each
         self._pending: list[tuple[int, npt.NDArray[np.uint64]]] = []  # who came since, and points
-        # The same for single lookups, made when first asked for: lists, because indexing one takes
-        # a tenth of indexing an array. One point more, beyond the circle, is the first one again.
-        self._list: list[int] | None = None
-        self._names: list[str] = []  # of the points' owners
-        self._first: list[int] = []  # by a hash's first bits: the first point that may be its own
-        self._shift = 0  # that leaves these bits
-        self._num_early = 0  # lookups since the last change, for which all this was not made
-        self._first_many = np.empty(0, np.int32)  # the same, for bulk
+        # Made when enough is asked. Lists for single lookups, because indexing one takes a tenth of
+        # indexing an array; arrays for bulk. One point more, beyond the circle, is the first again.
+        self._name_in: list[str | None] | None = None  # of each bucket; None: a point is inside
+        self._list: list[int] = []  # the points
+        self._names: list[str] = []  # of their owners
+        self._shift = 0  # that leaves a hash's bucket
+        self._owner_in = np.empty(0, np.int32)  # as _name_in: index into nodes, _MIXED
+        self._first_in = np.empty(0, np.int32)  # of each bucket: index of the point of its start
         self._points_many = np.empty(0, np.uint64)
-        self._owners_many = np.empty(0, np.intp)
+        self._owners_many = np.empty(0, np.int32)
+        self._num_early = 0  # lookups since the last change, for which all this was not made
 
     # Keys
 
@@ -59,13 +64,10 @@ class PointRing(Placement):
 
     def lookup(self, key: Key) -> str:
         place = self.key_hash(key)
-        points = self._list
-        if points is None:
+        name_in = self._name_in
+        if name_in is None:
             return self._bisected(place)
-        at = self._first[place >> self._shift]
-        while points[at] < place:
-            at += 1
-        return self._names[at]
+        return name_in[place >> self._shift] or self._names[bisect_left(self._list, place)]
 
     def _bisected(self, place: int) -> str:
         self._wanted(1)
@@ -79,11 +81,11 @@ class PointRing(Placement):
         if not len(keys):
             return np.empty(0, np.intp)
         self._wanted(None)
-        if self._list is None and len(keys) * EARLY_LOOKUPS < len(self._points):
+        if self._name_in is None and len(keys) * EARLY_LOOKUPS < len(self._points):
             at = np.searchsorted(self._points, self.key_hash_many(keys).astype(np.uint64))
             found: Indices = self._owners.take(at, mode="wrap").astype(np.intp)
             return found
-        if self._list is None:
+        if self._name_in is None:
             self._resolve()
         owners = np.empty(len(keys), np.intp)
         for start in range(0, len(keys), PIECE):  # each piece's way is done within the cache
@@ -92,23 +94,25 @@ class PointRing(Placement):
         return owners
 
     def _owners_of(self, hashes: npt.NDArray[Any]) -> Indices:
-        at = self._first_many.take(hashes >> hashes.dtype.type(self._shift))
-        behind = np.flatnonzero(self._points_many.take(at) < hashes)
-        while len(behind):  # a few, and fewer each time
-            at[behind] += 1
-            behind = behind[self._points_many.take(at[behind]) < hashes[behind]]
-        owners: Indices = self._owners_many.take(at)
+        # "clip", because the default mode makes copies to be safe; all indices are in range.
+        buckets = (hashes >> hashes.dtype.type(self._shift)).astype(np.intp)
+        owners: Indices = self._owner_in.take(buckets, mode="clip").astype(np.intp)
+        mixed = np.flatnonzero(owners == _MIXED)
+        if len(mixed):
+            places, at = hashes[mixed], self._first_in.take(buckets[mixed], mode="clip")
+            behind = np.flatnonzero(self._points_many.take(at) < places)
+            while len(behind):  # a few, and fewer each time
+                at[behind] += 1
+                behind = behind[self._points_many.take(at[behind]) < places[behind]]
+            owners[mixed] = self._owners_many.take(at)
         return owners
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The owners of the first point and of those behind it, each once. EmptyRing; ValueError
         if count < 1."""
         wanted = self._wanted(count)
-        points, names = self._list or self._resolve(), self._names
-        place = self.key_hash(key)
-        at = self._first[place >> self._shift]
-        while points[at] < place:
-            at += 1
+        points, names = self._lists()
+        at = bisect_left(points, self.key_hash(key))
         found = [names[at]]
         while len(found) < wanted:
             at = at + 1 if at + 1 < len(names) else 1  # the last one is the first again
@@ -145,7 +149,7 @@ class PointRing(Placement):
 
     def _admit(self, node: Node) -> None:
         self._pending.append((len(self._nodes), self.points_of(node)))
-        self._list = None
+        self._name_in = None
 
     def _dismiss(self, node: Node, index: int) -> None:
         stays = self._owners != index
@@ -155,7 +159,7 @@ class PointRing(Placement):
     def _place(self, points: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32]) -> None:
         """These and no others, sorted, with their owners."""
         self._sorted_points, self._their_owners, self._pending = points, owners, []
-        self._list = None
+        self._name_in = None
 
     def _merge(self) -> None:
         if len(self._pending) == 1:
@@ -178,23 +182,30 @@ class PointRing(Placement):
         twin._pending = self._pending.copy()
         return twin
 
-    def _resolve(self) -> list[int]:
+    def _lists(self) -> tuple[list[int], list[str]]:
+        """The points and the names of their owners, one more than there are."""
+        if self._name_in is None:
+            self._resolve()
+        return self._list, self._names
+
+    def _resolve(self) -> None:
+        """Buckets, until a node comes or goes. O(points)."""
         if not self._nodes:
             raise no_nodes()
-        places, owners = self._points, self._owners
-        prefix_bits = min(self.bits, len(places).bit_length() + 2)  # some 4 to 8 per point
-        self._shift = self.bits - prefix_bits
-        firsts = np.arange(2**prefix_bits, dtype=np.uint64) << np.uint64(self._shift)
-        self._first_many = np.searchsorted(places, firsts).astype(np.int32)
-        self._first = self._first_many.tolist()
-        names = self._nodes
-        self._names = [names[owner] for owner in owners.tolist()]
-        self._names.append(self._names[0])
-        self._list = points = [*places.tolist(), 2**self.bits]
         self._num_early = 0
+        points, owners = self._points, np.append(self._owners, self._owners[0])
+        self._list = [*points.tolist(), 2**self.bits]
+        self._names = np.array(self._nodes, object)[owners].tolist()
         # No hash is above the last one, so that its own value need not be beyond the circle.
-        self._points_many = np.append(places, np.uint64(2**self.bits - 1)).astype(
-            np.uint32 if self.bits == 32 else np.uint64
-        )
-        self._owners_many = np.append(owners, owners[0]).astype(np.intp)
-        return points
+        beyond = np.append(points, np.uint64(2**self.bits - 1))
+        self._points_many = beyond.astype(np.uint32 if self.bits == 32 else np.uint64)
+        self._owners_many = owners
+        bucket_bits = min(self.bits, len(points).bit_length() + 2)
+        self._shift = self.bits - bucket_bits
+        starts = np.arange(2**bucket_bits, dtype=np.uint64) << np.uint64(self._shift)
+        first_in = np.searchsorted(points, starts).astype(np.int32)
+        is_mixed = np.append(first_in[1:], np.int32(len(points))) != first_in
+        self._first_in = first_in
+        self._owner_in = np.where(is_mixed, _MIXED, owners[first_in])
+        name_of = np.array([*self._nodes, None], object)  # _MIXED is the last one's index, too
+        self._name_in = name_of[self._owner_in].tolist()
