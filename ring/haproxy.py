@@ -151,7 +151,7 @@ class HAProxyRing(PointRing):
 
     def lookup(self, key: Key) -> str:
         """The server of the nearer point, the lower one's on a tie. EmptyRing."""
-        return self.preference(key, 1)[0]
+        return self._lists()[1][self._nearest(key)]
 
     def lookup_many(self, keys: Keys) -> Indices:
         if not len(keys):
@@ -192,16 +192,23 @@ class HAProxyRing(PointRing):
         Past the nearest point the way goes on upwards, point by point, to one who may."""
         self._wanted(None)
         slots = self._slots(sum(served.values()) + 1, balance_factor)
-        first = self.preference(key, 1)[0]
-        if served.get(first, 0) < slots[first]:
-            return first
-        points, names = self._lists()
-        num_points, at = len(points) - 1, self._nearest(key)
-        for step in range(1, num_points):
-            name = names[(at + step) % num_points]
+        nearest, names = self._nearest(key), self._lists()[1]
+        num_points = len(names) - 1
+        for step in range(num_points):
+            name = names[(nearest + step) % num_points]
             if served.get(name, 0) < slots[name]:
                 return name
-        return first
+        return names[nearest]
+
+    def shares(self) -> dict[str, float]:
+        """Node -> share of the circle that is nearest to its points, in 0..1. EmptyRing."""
+        self._wanted(None)
+        # Of the d places from a point to the next one it has ⌊d/2⌋ + 1, itself and a tie included.
+        gaps = np.diff(self._points.astype(np.int64), append=2**32 + int(self._points[0]))
+        above = gaps // 2 + 1
+        owned = above + np.roll(gaps - above, 1)
+        counts = np.bincount(self._owners, owned, minlength=len(self._nodes))
+        return dict(zip(self._nodes, (counts / 2.0**32).tolist(), strict=True))
 
     def points_of(self, node: Node) -> npt.NDArray[np.uint64]:
         """F(number * 4096 + j) for each j below 16 · weight, shape (16 · weight,)."""
@@ -232,11 +239,12 @@ class HAProxyRing(PointRing):
 
     def _nearest(self, key: Key) -> int:
         """Index of the point that decides where the key goes."""
-        points, place = self._points.astype(np.uint32), np.uint32(self.key_hash(key))
-        above = int(np.searchsorted(points, place)) % len(points)
-        below = (above - 1) % len(points)
-        down = (int(place) - int(points[below])) & _MASK_32
-        return below if down <= (int(points[above]) - int(place)) & _MASK_32 else above
+        points, place = self._lists()[0], self.key_hash(key)
+        num_points = len(points) - 1
+        above = bisect_left(points, place) % num_points
+        below = (above - 1) % num_points
+        is_below = (place - points[below]) & _MASK_32 <= (points[above] - place) & _MASK_32
+        return below if is_below else above
 
     def _slots(self, num_in_flight: int, balance_factor: int) -> dict[str, int]:
         """How many requests each server may have, of `num_in_flight` in all: at least one."""

@@ -243,7 +243,7 @@ def _reduced(hashes: Hashes, modulus: int) -> Hashes:
 
 
 def _residues(keys: npt.NDArray[Any], base: int) -> Hashes:
-    """keys mod base, which is at most 2^32."""
+    """keys mod base, which is at most 2^31."""
     kind = np.int64 if keys.dtype.kind == "i" else np.uint64
     wide: npt.NDArray[Any] = keys.astype(kind, copy=False)
     if base & (base - 1) == 0:

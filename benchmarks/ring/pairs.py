@@ -94,7 +94,7 @@ def built_by_peer() -> int:
 
 
 def joined(placement: Placement) -> Task:
-    """A node comes, a key is looked up, and it goes again, which is not ours to count: half."""
+    """A node comes, a key is looked up, and it goes again, so that the next one can come."""
     filled(placement, MANY)
 
     def come_and_go() -> int:

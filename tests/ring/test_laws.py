@@ -311,7 +311,7 @@ def test_the_eleventh_node_gets_an_eleventh(name: str) -> None:
 
 def test_shares_in_closed_form_are_what_is_counted() -> None:
     """Slots over M, arcs over the circle: within the noise of 200,000 keys."""
-    for name in ("slots", "table", "ketama", "nginx", "maglev"):
+    for name in ("slots", "table", "ketama", "nginx", "haproxy", "maglev"):
         placement = CASES[name].of(5)
         texts = np.char.add("key-", np.arange(200_000).astype(str)).astype("S")
         counted = np.bincount(placement.lookup_many(texts), minlength=5) / 200_000

@@ -165,6 +165,18 @@ def test_haproxy_takes_the_nearer_point_and_the_lower_of_two() -> None:
     assert "last" == ring.lookup("x")  # 7 from either
 
 
+def test_haproxy_shares_are_halves_of_gaps() -> None:
+    """From 3 on, the middle one has 3 itself and 2^30 - 1 places more, of which the last is as near
+    to the next point; and below it 2, but not 1."""
+    ring = HAProxyRing()
+    points = {"low": [0], "middle": [3], "high": [2**31 + 1]}
+    ring.points_of = lambda node: np.array(points[node.name], np.uint64)  # type: ignore[method-assign]
+    for node in points:
+        ring.add(node)
+    expected = {"low": 2**30 + 1, "middle": 2**30 + 1, "high": 2**31 - 2}
+    assert expected == {node: share * 2**32 for node, share in ring.shares().items()}
+
+
 def test_haproxy_bounds_loads_from_point_to_point() -> None:
     """Under hash-balance-factor who has its share is passed over, upwards."""
     ring = HAProxyRing()

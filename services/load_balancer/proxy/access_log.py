@@ -41,11 +41,8 @@ class AccessLog:
 
     def add(self, exchange: Exchange, status: int) -> None:
         """`exchange` has just been answered."""
-        if len(self._entries) >= MAX_WAITING:
-            self._dropped += 1
-            return
         head, replica = exchange.head, exchange.replica
-        self._entries.append(
+        self._keep(
             (
                 time(),
                 exchange.client.address,
@@ -57,6 +54,16 @@ class AccessLog:
                 perf_counter() - exchange.started_at,
             )
         )
+
+    def add_refusal(self, client: bytes, status: int) -> None:
+        """The client at that address was answered, and what it sent was no request."""
+        self._keep((time(), client, b"", b"", status, None, b"", 0.0))
+
+    def _keep(self, entry: Entry) -> None:
+        if len(self._entries) < MAX_WAITING:
+            self._entries.append(entry)
+        else:
+            self._dropped += 1
 
     def start(self) -> None:
         """Writes from now on, on the running loop."""

@@ -65,10 +65,10 @@ class ClientConnection(asyncio.Protocol):
     def tunnel_opened(self) -> None:
         self.server.loop.call_soon(self._read)  # what came behind the request
 
-    def turn_away(self, answer: bytes) -> None:
+    def turn_away(self, status: int, answer: bytes) -> None:
         """Answers before anything was asked, and closes."""
         self._is_deaf = True
-        self._transport.write(answer)
+        self._answer_no_request(status, answer)
         self._transport.close()
 
     def exchange_done(self) -> None:
@@ -280,12 +280,17 @@ class ClientConnection(asyncio.Protocol):
             allow = wire.ALLOW if refusal.status == 405 else b""  # RFC 9110 §15.5.6
             lines = allow + wire.VIA + wire.CLOSE
             answer = wire.error_response(refusal.status, str(refusal), method=method, lines=lines)
-            self._transport.write(answer)
+            self._answer_no_request(refusal.status, answer)
             self._linger(whole=False)
         elif exchange.answer_started:
             self._transport.abort()
         else:  # its body broke, under way
             exchange.fail(refusal.status, str(refusal), close=True)
+
+    def _answer_no_request(self, status: int, answer: bytes) -> None:
+        self._transport.write(answer)
+        if (access_log := self.server.access_log) is not None:
+            access_log.add_refusal(self.address, status)
 
     def _linger(self, *, whole: bool) -> None:
         """Closes our half, and lets the client finish writing what we no longer read."""

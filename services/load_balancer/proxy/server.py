@@ -218,7 +218,8 @@ class Server:
     @staticmethod
     def _turn_away(client: ClientConnection, status: int, message: str) -> None:
         lines = wire.VIA + wire.CLOSE + b"Retry-After: 1\r\n"
-        client.turn_away(wire.error_response(status, message, method=b"GET", lines=lines))
+        answer = wire.error_response(status, message, method=b"GET", lines=lines)
+        client.turn_away(status, answer)
 
     def _new_pool(
         self,
