@@ -45,7 +45,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from tqdm import tqdm
 
-from ring import PRESETS, RingConfig, SlotRing, key_of, metrics
+from ring import PRESETS, Circle, Placement, RingConfig, SlotRing, key_of, make, metrics
 
 HOME = ("Server1", "Server2", "Server3")  # what every notebook begins and ends with
 HOME_PRESET = "default"
@@ -53,6 +53,8 @@ ADMIN_TIMEOUT_S = 60.0  # the load balancer gives new replicas 30 s to answer
 REQUEST_TIMEOUT_S = 10.0
 NOTICE_S = 0.5  # two heartbeats: by then the lab knows of a crash
 SIGNIFICANCE = 0.01  # smaller p: not chance
+
+Field: TypeAlias = int | float | str | bool | None  # of `PUT /ring`
 
 
 class LabError(Exception):
@@ -120,12 +122,15 @@ class Lab:
     # Ring
 
     def ring(self) -> dict[str, Any]:
-        """Configuration, and per replica its server_id, state and slots."""
+        """Configuration, and per replica its server_id, state, share of the keys, and slots if
+        the algorithm has any."""
         return self._message("GET", "/ring")
 
-    def set_ring(self, preset: str | None = None, **fields: int | str) -> dict[str, Any]:
-        """Changes the ring under traffic: a preset, or the present ring, with these fields
-        (slots, virtual_nodes, key_hash, virtual_node_hash, probing) changed."""
+    def set_ring(self, preset: str | None = None, **fields: Field) -> dict[str, Any]:
+        """Changes the ring under traffic: a preset, another algorithm (algorithm="rendezvous"), or
+        the present ring, with these fields changed: slots, virtual_nodes, key_hash,
+        virtual_node_hash, probing, or those of the algorithm; load_factor bounds the loads of any
+        of them, and None lifts the bound."""
         given = fields if preset is None else {"preset": preset, **fields}
         return self._message("PUT", "/ring", json=given)
 
@@ -192,13 +197,14 @@ class Lab:
 
     @contextmanager
     def temporarily(
-        self, replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: int | str
+        self, replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: Field
     ) -> Iterator[Lab]:
-        """The lab with these replicas and this ring; restored at the end, on failure and on
-        interrupt. The ring is built anew, members in the order of their ids, as `predict` does."""
+        """The lab with these replicas and this ring, or with another algorithm instead of the
+        preset; restored at the end, on failure and on interrupt. The ring is built anew, members
+        in the order of their ids, as `predict` does."""
         try:
             self._replace(servers(replicas))
-            self.set_ring(preset, **fields)
+            self.set_ring(None if "algorithm" in fields else preset, **fields)
             yield self
         finally:
             self.restore()
@@ -443,7 +449,7 @@ def server_ids(hostnames: Iterable[str]) -> dict[str, int]:
     return given
 
 
-def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
+def config(preset: str = HOME_PRESET, **fields: Field) -> RingConfig:
     """A preset with fields changed that are called as in `PUT /ring`."""
     theirs = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
     changes: dict[str, Any] = {theirs.get(name, name): value for name, value in fields.items()}
@@ -451,28 +457,48 @@ def config(preset: str = HOME_PRESET, **fields: int | str) -> RingConfig:
 
 
 def build_ring(
-    replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: int | str
+    replicas: int | Sequence[str], preset: str = HOME_PRESET, **fields: Field
 ) -> SlotRing:
     """The ring as the lab builds it with `PUT /ring`: members in the order of their ids."""
     ring = SlotRing(config(preset, **fields))
+    _populate(ring, replicas)
+    return ring
+
+
+def build_placement(
+    replicas: int | Sequence[str], algorithm: str, **parameters: Field
+) -> Placement:
+    """Any algorithm's placement, as the lab builds it with `PUT /ring`."""
+    placement = make(algorithm, **parameters)
+    _populate(placement, replicas)
+    return placement
+
+
+def _populate(placement: Placement, replicas: int | Sequence[str]) -> None:
     numbers = server_ids(servers(replicas))
     for hostname in sorted(numbers, key=numbers.__getitem__):
-        ring.add(hostname, node_id=numbers[hostname])
-    return ring
+        placement.add(hostname, node_id=numbers[hostname])
 
 
 def predict(
     request_ids: Iterable[int],
     replicas: int | Sequence[str],
     preset: str = HOME_PRESET,
-    **fields: int | str,
+    *,
+    algorithm: str | None = None,
+    **fields: Field,
 ) -> pd.Series[int]:
-    """Requests per replica, worked out from the ring; the lab is not asked."""
-    ring = build_ring(replicas, preset, **fields)
+    """Requests per replica, worked out from the ring, or from another algorithm's placement; the
+    lab is not asked."""
+    ring = (
+        build_ring(replicas, preset, **fields)
+        if algorithm is None
+        else build_placement(replicas, algorithm, **fields)
+    )
     return pd.Series(metrics.counts(ring, request_ids), name="predicted")
 
 
-def shares(ring: SlotRing) -> pd.Series[float]:
+def shares(ring: Circle[Any]) -> pd.Series[float]:
     """Share of the slots that each node owns, in 0..1: what it gets of very many random keys."""
     owned = np.bincount(ring.owners(), minlength=len(ring.nodes))
     return pd.Series(owned / ring.config.num_slots, index=ring.nodes, name="share")
@@ -861,7 +887,7 @@ def plot_heartbeats(
 
 
 def ring_svg(
-    ring: SlotRing,
+    ring: Circle[Any],
     *,
     key: int | None = None,
     live: Collection[str] | None = None,
@@ -911,7 +937,7 @@ def ring_svg(
     )
 
 
-def draw_ring(ring: SlotRing, **options: Any) -> None:
+def draw_ring(ring: Circle[Any], **options: Any) -> None:
     """Shows `ring_svg`."""
     display(SVG(ring_svg(ring, **options)))
 
@@ -936,7 +962,7 @@ def _band(start: int, length: int, num_slots: int, hostname: str) -> str:
     return f'<path d="{path}" stroke="{_colour(hostname)}" stroke-width="18"/>'
 
 
-def _way(ring: SlotRing, key: int, live: Collection[str]) -> str:
+def _way(ring: Circle[Any], key: int, live: Collection[str]) -> str:
     """From the key's slot (filled dot) clockwise to the slot of the server (hollow)."""
     num_slots, slot = ring.config.num_slots, ring.key_slot(key)
     taken = {taken_slot: node for node in live for taken_slot in ring.slots_of(node)}

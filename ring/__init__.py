@@ -11,17 +11,10 @@ Pure: no I/O, no clock, no randomness. Nothing here locks: a ring has one owner,
 copies (`owners`, `snapshot`).
 """
 
-from ring.algorithms import (
-    ALGORITHMS,
-    Ring,
-    config_from,
-    from_dict,
-    make_ring,
-    restore_ring,
-)
+from ring.algorithms import ALGORITHMS, from_dict, make
 from ring.anchor import AnchorHash
 from ring.bounded import BoundedLoads
-from ring.circle import Explanation
+from ring.circle import Circle, Explanation
 from ring.config import PROBINGS, AnyConfig, RingConfig, TableConfig
 from ring.errors import (
     CannotRemove,
@@ -67,6 +60,7 @@ __all__ = [
     "AnyConfig",
     "BoundedLoads",
     "CannotRemove",
+    "Circle",
     "EmptyRing",
     "Explanation",
     "HAProxyRing",
@@ -86,18 +80,15 @@ __all__ = [
     "NodeUnknown",
     "Placement",
     "Rendezvous",
-    "Ring",
     "RingConfig",
     "RingError",
     "RingFull",
     "SlotRing",
     "TableConfig",
     "TableRing",
-    "config_from",
     "from_dict",
     "hash_many",
     "integer_hash",
     "key_of",
-    "make_ring",
-    "restore_ring",
+    "make",
 ]

@@ -1,14 +1,13 @@
-"""Algorithms by name: placements from plain data, and circles from their configurations."""
+"""Algorithms by name: placements from their parameters, and from plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from ring.anchor import AnchorHash
 from ring.bounded import BoundedLoads
-from ring.config import AnyConfig, RingConfig, TableConfig
 from ring.errors import InvalidConfig, InvalidSnapshot
 from ring.haproxy import HAProxyRing
 from ring.jump import JumpHash
@@ -51,32 +50,16 @@ def from_dict(data: Mapping[str, Any]) -> Placement:
     return ALGORITHMS[str(name)].from_dict(data)
 
 
-# The circles, which the load balancer runs
-
-Ring: TypeAlias = SlotRing | TableRing
-
-_CONFIGS: Mapping[str, type[AnyConfig]] = {"slots": RingConfig, "table": TableConfig}
-
-
-def config_from(fields: Mapping[str, Any]) -> AnyConfig:
-    """The configuration that `dataclasses.asdict` took apart, say for JSON. InvalidConfig names
-    what is missing, unknown or out of range."""
-    algorithm = fields.get("algorithm")
-    if algorithm not in tuple(_CONFIGS):  # a tuple, because JSON's lists cannot be hashed
-        raise InvalidConfig(f"algorithm must be one of {', '.join(_CONFIGS)}, got {algorithm!r}")
+def make(algorithm: str, **parameters: Any) -> Placement:
+    """A placement without nodes. InvalidConfig names the algorithm or the parameter that is
+    unknown, missing or out of range."""
+    if algorithm not in tuple(ALGORITHMS):
+        raise InvalidConfig(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    kind = ALGORITHMS[algorithm]
+    if unknown := parameters.keys() - set(kind.parameter_names):
+        accepted = ", ".join(kind.parameter_names) or "nothing"
+        raise InvalidConfig(f"{algorithm} accepts {accepted}, got {', '.join(sorted(unknown))}")
     try:
-        return _CONFIGS[algorithm](**fields)
+        return kind(**parameters)
     except TypeError as error:
-        raise InvalidConfig(f"not a configuration of {algorithm!r}: {error}") from error
-
-
-def make_ring(config: AnyConfig) -> Ring:
-    """A ring without nodes."""
-    return TableRing(config) if isinstance(config, TableConfig) else SlotRing(config)
-
-
-def restore_ring(config: AnyConfig, snapshot: Mapping[str, tuple[int, Sequence[int]]]) -> Ring:
-    """The ring that made the snapshot. InvalidSnapshot."""
-    if isinstance(config, TableConfig):
-        return TableRing.restore(config, snapshot)
-    return SlotRing.restore(config, snapshot)
+        raise InvalidConfig(f"no {algorithm} by {parameters}: {error}") from error

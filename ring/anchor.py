@@ -95,6 +95,7 @@ class AnchorHash(HashedPlacement):
     """
 
     algorithm: ClassVar[str] = "anchor"
+    parameter_names: ClassVar[tuple[str, ...]] = ("capacity", "hash")
     max_weight: ClassVar[int] = 1
 
     def __init__(self, capacity: int = 1024, hash: str = "splitmix64") -> None:

@@ -11,7 +11,6 @@ arXiv:1608.01350.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -25,10 +24,11 @@ MAX_LOAD_FACTOR = 1000.0
 Bearer = TypeVar("Bearer")
 
 
-def capacity_of(load_factor: float, num_keys: int, share: Fraction) -> int:
-    """⌈c · num_keys · share⌉, exact for every c that a float can hold. share: 1/n, or by weight."""
-    exact = Fraction(load_factor) * num_keys * share
-    return -(-exact.numerator // exact.denominator)
+def capacity_of(load_factor: float, num_keys: int, weight: int, weights: int) -> int:
+    """⌈c · num_keys · weight / weights⌉, exact for every c that a float can hold. weight: of one
+    node; weights: of all together. With equal ones these are 1 and n."""
+    over, under = load_factor.as_integer_ratio()
+    return -(-over * num_keys * weight // (under * weights))
 
 
 def first_below(
@@ -59,6 +59,7 @@ class BoundedLoads(Placement):
     """
 
     algorithm: ClassVar[str] = "bounded"
+    parameter_names: ClassVar[tuple[str, ...]] = ("placement", "load_factor")
 
     def __init__(self, placement: Placement, load_factor: float = 1.25) -> None:
         super().__init__()
@@ -74,7 +75,20 @@ class BoundedLoads(Placement):
         inner = {"algorithm": self.placement.algorithm, "parameters": self.placement.parameters()}
         return {"placement": inner, "load_factor": self.load_factor}
 
+    def summary(self) -> dict[str, Any]:
+        return self.placement.summary() | {"load_factor": self.load_factor}
+
+    def empty(self) -> Self:
+        return type(self)(self.placement.empty(), self.load_factor)
+
+    @property
+    def can_remove_any(self) -> bool:
+        return self.placement.can_remove_any
+
     # Keys
+
+    def key_hash(self, key: Key) -> int:
+        return self.placement.key_hash(key)
 
     def acquire(self, key: Key) -> str:
         """The key's node at the present loads, whose load is one more from now on. EmptyRing."""
@@ -93,8 +107,8 @@ class BoundedLoads(Placement):
     def capacity(self, node: str) -> int:
         """Keys that the node may have when one more comes. NodeUnknown."""
         weights = sum(each.weight for each in self._members.values())
-        share = Fraction(self.node(node).weight, weights)
-        return capacity_of(self.load_factor, sum(self.loads.values()) + 1, share)
+        num_keys = sum(self.loads.values()) + 1
+        return capacity_of(self.load_factor, num_keys, self.node(node).weight, weights)
 
     def lookup(self, key: Key) -> str:
         """The first of the preference list that is not full. EmptyRing."""

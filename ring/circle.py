@@ -8,7 +8,7 @@ H(key) mod M, that slot included. How nodes come by their slots is each algorith
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -104,6 +104,10 @@ class Circle(Placement, Generic[Config]):
 
     # Keys
 
+    def key_hash(self, key: Key) -> int:
+        """H(key), before mod M."""
+        return self._key_hash(key)
+
     def key_slot(self, key: Key) -> int:
         """H(key) mod M, in range(num_slots)."""
         return self._key_hash(key) % self._num_slots
@@ -198,13 +202,6 @@ class Circle(Placement, Generic[Config]):
         twin._node_at = self._node_at.copy()
         return twin
 
-    def only(self, nodes: Iterable[str]) -> Self:
-        """A ring of its own with these nodes, in this order, where they are here. NodeUnknown."""
-        ring = type(self)(self.config)
-        for node in nodes:
-            ring._put(self.node(node), self._slots[node])
-        return ring
-
     def snapshot(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Node -> (node_id, slots in j order), in order of insertion. Keep the config beside it."""
         return {node: (self.node_id(node), slots) for node, slots in self._slots.items()}
@@ -225,6 +222,9 @@ class Circle(Placement, Generic[Config]):
         fields = asdict(self.config)
         del fields["algorithm"]
         return fields
+
+    def summary(self) -> dict[str, Any]:
+        return self.config.summary()
 
     def to_dict(self) -> dict[str, Any]:
         """As every placement's; each node with its slots, for they are history."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ring.errors import InvalidConfig
 from ring.hashes import KEY_HASHES, VIRTUAL_NODE_HASHES
@@ -42,7 +42,7 @@ class RingConfig:
         """How many nodes the slots suffice for: num_slots // num_virtual_nodes."""
         return self.num_slots // self.num_virtual_nodes
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """Field -> value, for people to read."""
         return asdict(self)
 
@@ -78,7 +78,7 @@ class TableConfig:
         """How many nodes the table has slots for: those that it names."""
         return len(set(self.table))
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """Field -> value, for people to read; the table's length in place of the table."""
         return {
             "algorithm": self.algorithm,

@@ -115,6 +115,7 @@ class HAProxyRing(PointRing):
     """
 
     algorithm: ClassVar[str] = "haproxy"
+    parameter_names: ClassVar[tuple[str, ...]] = ("function", "avalanche", "base")
     max_weight: ClassVar[int] = 256
 
     def __init__(

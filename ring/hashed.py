@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ _MASK_64 = 2**64 - 1
 class HashedPlacement(Placement):
     """hash: name of H in KEY_HASHES. InvalidConfig if there is none of that name."""
 
+    parameter_names: ClassVar[tuple[str, ...]] = ("hash",)
+
     def __init__(self, hash: str) -> None:
         super().__init__()
         check_hash(hash)
@@ -25,6 +27,9 @@ class HashedPlacement(Placement):
 
     def parameters(self) -> dict[str, Any]:
         return {"hash": self._hash}
+
+    def key_hash(self, key: Key) -> int:
+        return self._key_hash(key)
 
     def lookup_many(self, keys: Keys) -> Indices:
         if not len(keys):

@@ -68,6 +68,10 @@ class JumpHash(HashedPlacement):
     def __init__(self, hash: str = "splitmix64") -> None:
         super().__init__(hash)
 
+    @property
+    def can_remove_any(self) -> bool:
+        return False
+
     def lookup(self, key: Key) -> str:
         """The node whose bucket the key ends in. EmptyRing."""
         self._wanted(None)

@@ -44,6 +44,7 @@ class Maglev(HashedPlacement):
     """
 
     algorithm: ClassVar[str] = "maglev"
+    parameter_names: ClassVar[tuple[str, ...]] = ("table_size", "hash")
 
     def __init__(
         self,

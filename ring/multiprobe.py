@@ -29,6 +29,7 @@ class MultiProbe(HashedPlacement):
     """
 
     algorithm: ClassVar[str] = "multiprobe"
+    parameter_names: ClassVar[tuple[str, ...]] = ("probes", "hash")
     max_weight: ClassVar[int] = 1
 
     def __init__(self, probes: int = 21, hash: str = "splitmix64") -> None:

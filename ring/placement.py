@@ -48,6 +48,7 @@ class Placement(ABC):
     """
 
     algorithm: ClassVar[str]  # its name in `ring.ALGORITHMS`
+    parameter_names: ClassVar[tuple[str, ...]] = ()  # the keys of `parameters`
     max_weight: ClassVar[int] = 10_000  # weights are relative, so that more only costs memory
 
     def __init__(self) -> None:
@@ -110,7 +111,16 @@ class Placement(ABC):
             self._lowest_id += 1
         return self._lowest_id
 
+    @property
+    def can_remove_any(self) -> bool:
+        """Whether every node can be removed, not only the last one."""
+        return True
+
     # Keys
+
+    @abstractmethod
+    def key_hash(self, key: Key) -> int:
+        """H(key): all that the algorithm sees of the key."""
 
     @abstractmethod
     def lookup(self, key: Key) -> str:
@@ -137,6 +147,14 @@ class Placement(ABC):
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
         """Keyword arguments that make the same placement without nodes; JSON can hold them."""
+
+    def summary(self) -> dict[str, Any]:
+        """Algorithm and parameters, for people to read."""
+        return {"algorithm": self.algorithm, **self.parameters()}
+
+    def empty(self) -> Self:
+        """A placement of the same algorithm and parameters, without nodes."""
+        return type(self)(**self.parameters())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it: algorithm, parameters, nodes in order of insertion."""

@@ -30,6 +30,13 @@ class SlotRing(Circle[RingConfig]):
     """
 
     algorithm: ClassVar[str] = "slots"
+    parameter_names: ClassVar[tuple[str, ...]] = (
+        "key_hash",
+        "virtual_node_hash",
+        "num_slots",
+        "num_virtual_nodes",
+        "probing",
+    )
 
     def __init__(self, config: RingConfig | None = None, **fields: Any) -> None:
         super().__init__(replace(config or PRESETS["default"], **fields))

@@ -18,6 +18,7 @@ class TableRing(Circle[TableConfig]):
     """A circle whose nodes take the slots that config.table gives them; others it refuses."""
 
     algorithm: ClassVar[str] = "table"
+    parameter_names: ClassVar[tuple[str, ...]] = ("key_hash", "table")
     max_weight: ClassVar[int] = 1  # the table says it
 
     def __init__(self, config: TableConfig | None = None, **fields: Any) -> None:

@@ -41,7 +41,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     events = EventLog()
     thresholds = Thresholds(fall=settings.heartbeat_fall, rise=settings.heartbeat_rise)
     membership = Membership(
-        settings.ring_config, thresholds, events, keeps_dead=not settings.manages_replicas
+        settings.ring(), thresholds, events, keeps_dead=not settings.manages_replicas
     )
     heartbeats = Heartbeats(membership, settings)
 
@@ -58,7 +58,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     controller = Controller(membership, server, provisioner, settings, events)
     membership.observers += [server, heartbeats, controller]
     context = Context(
-        settings, membership, controller, events, Metrics(server, membership), server.loop
+        settings, membership, controller, server, events, Metrics(server, membership), server.loop
     )
     admin = AdminServer(create_app(context), admin_socket)
     try:

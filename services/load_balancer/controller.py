@@ -26,7 +26,7 @@ from load_balancer.provisioner_client import Provisioned, ProvisionerClient
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 from load_balancer.state_file import SavedState, StateFile
-from ring import AnyConfig
+from ring import Placement
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Controller:
                 )
             self._check_named(hostnames)
             others = [hostname for hostname in present if hostname not in hostnames]
-            chosen = secrets.SystemRandom().sample(others, n - len(hostnames))
+            chosen = self._any_of(others, n - len(hostnames))
             leaving = await self._leave(provisioner, [*hostnames, *chosen])
         await asyncio.gather(*leaving)
 
@@ -150,6 +150,7 @@ class Controller:
             present = self._membership.joined
             missing = [hostname for hostname in hostnames if hostname not in present]
             surplus = [hostname for hostname in present if hostname not in hostnames]
+            self._membership.ring_with(also=missing, without=surplus)  # or nothing is done at all
             await self._add(provisioner, missing)
             leaving = await self._leave(provisioner, surplus)
             await self._answering([self._membership.member(hostname) for hostname in hostnames])
@@ -157,10 +158,11 @@ class Controller:
             await self._save()
         await asyncio.gather(*leaving)
 
-    async def configure(self, config: AnyConfig) -> None:
-        """Switches the ring; requests in flight end where they are, new ones follow the new one."""
+    async def configure(self, empty: Placement) -> None:
+        """Switches to a ring like `empty`; requests in flight end where they are, new ones follow
+        the new one."""
         async with self._command:
-            self._membership.configure(config)
+            self._membership.configure(empty)
             await self._save()
 
     async def crash(self, hostname: str) -> None:
@@ -217,6 +219,13 @@ class Controller:
             if name not in self._membership.members:
                 names.add(name)
         return sorted(names)
+
+    def _any_of(self, hostnames: Sequence[str], count: int) -> list[str]:
+        """`count` of them at random; the last ones if the ring can remove no others."""
+        ring = self._membership.ring
+        if ring.can_remove_any:
+            return secrets.SystemRandom().sample(hostnames, count)
+        return sorted(hostnames, key=ring.nodes.index)[len(hostnames) - count :]
 
     async def _add(self, provisioner: ProvisionerClient, hostnames: Sequence[str]) -> None:
         members = self._membership.reserve(hostnames)
@@ -373,10 +382,11 @@ class Controller:
     async def _adopt(self, provisioner: ProvisionerClient, saved: SavedState | None) -> None:
         running = {each.hostname: each for each in await _patiently(provisioner)}
         if saved is not None:
-            self._membership.restore(saved.ring)
-            if saved.configured != self._settings.ring_config:
+            self._membership.restore(saved.ring, saved.replicas)
+            configured = self._settings.ring()
+            if saved.configured.to_dict() != configured.to_dict():
                 try:
-                    self._membership.configure(self._settings.ring_config)
+                    self._membership.configure(configured)
                 except Conflict as error:
                     logger.error("the settings' ring does not fit, keeping the old: %s", error)
         else:
@@ -399,7 +409,9 @@ class Controller:
         if self._state_file is None:
             return
         async with self._saving:
-            state = SavedState(self._membership.joined_ring(), self._settings.ring_config)
+            membership = self._membership
+            ring = membership.joined_ring()
+            state = SavedState(ring, membership.joined, self._settings.ring())
             try:
                 await asyncio.to_thread(self._state_file.save, state)
             except OSError as error:

@@ -66,10 +66,11 @@ class InvalidState(LoadBalancerError):
 
 @contextmanager
 def ring_errors() -> Iterator[None]:
-    """Turns the ring's refusals into answers: a full ring is 409, a bad configuration 400."""
+    """Turns the ring's refusals into answers: what it cannot do now is 409, a bad configuration
+    400."""
     try:
         yield
-    except (ring.RingFull, ring.NodeExists) as error:
+    except (ring.RingFull, ring.NodeExists, ring.CannotRemove) as error:
         raise Conflict(str(error)) from error
     except ring.NodeUnknown as error:
         raise UnknownReplica(str(error)) from error

@@ -17,7 +17,7 @@ from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Health, State, Thresholds
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import HOSTNAME, Address
-from ring import AnyConfig, Ring, make_ring
+from ring import Placement
 
 
 @dataclass(eq=False)
@@ -47,17 +47,18 @@ class Observer(Protocol):
 
 
 class Membership:
-    """`keeps_dead`: nobody replaces a dead replica, so with nobody alive the dead are asked."""
+    """`ring`: without nodes. `keeps_dead`: nobody replaces a dead replica, so with nobody alive the
+    dead are asked."""
 
     def __init__(
         self,
-        config: AnyConfig,
+        ring: Placement,
         thresholds: Thresholds,
         events: EventLog,
         *,
         keeps_dead: bool = False,
     ) -> None:
-        self.ring = make_ring(config)
+        self.ring = ring
         self.members: dict[str, Member] = {}
         self.leaving: set[Member] = set()  # out of the ring, and watched to their last answer
         self.observers: list[Observer] = []
@@ -93,10 +94,21 @@ class Membership:
         is_ours = self.members.get(member.hostname) is member or member in self.leaving
         return is_ours and member.replica is replica
 
-    def joined_ring(self) -> Ring:
-        """The ring without the members that are still joining, nodes in the order of `listed`:
-        what a restart must find."""
-        return self.ring.only(self.joined)
+    def joined_ring(self) -> Placement:
+        """The ring without the members that are still joining: what a restart must find."""
+        return self.ring_with(without=[m.hostname for m in self.members.values() if not m.joined])
+
+    def ring_with(self, *, also: Sequence[str] = (), without: Iterable[str] = ()) -> Placement:
+        """The ring as it would be if `also` had come, and then `without` had left. Conflict if it
+        cannot be."""
+        ring = self.ring.copy()
+        with ring_errors():
+            for hostname in also:
+                ring.add(hostname, node_id=ring.free_id(hostname))
+            # The last one first: there are rings that can give away no other.
+            for hostname in sorted(without, key=ring.nodes.index, reverse=True):
+                ring.remove(hostname)
+        return ring
 
     # Changes
 
@@ -104,13 +116,8 @@ class Membership:
         """Gives all of `hostnames` an id and slots, or none of them (BadRequest, Conflict).
         They serve nothing until `join`."""
         self._check_new(hostnames)
-        ring, members = self.ring.copy(), []
-        for hostname in hostnames:
-            server_id = ring.free_id(hostname)
-            with ring_errors():
-                ring.add(hostname, node_id=server_id)
-            members.append(Member(hostname, server_id))
-        self.ring = ring
+        self.ring = self.ring_with(also=hostnames)
+        members = [Member(name, self.ring.node(name).node_id) for name in hostnames]
         self.members |= {member.hostname: member for member in members}
         self._publish()
         return members
@@ -131,12 +138,10 @@ class Membership:
         self._publish()
 
     def remove(self, hostnames: Iterable[str]) -> list[Member]:
-        """Takes them out of the ring and returns them. UnknownReplica, and nothing changed."""
+        """Takes them out of the ring and returns them. UnknownReplica, Conflict if the ring cannot
+        do without; and nothing changed."""
         leaving = [self.member(hostname) for hostname in hostnames]
-        ring = self.ring.copy()
-        for member in leaving:
-            ring.remove(member.hostname)
-        self.ring = ring
+        self.ring = self.ring_with(without=[member.hostname for member in leaving])
         for member in leaving:
             del self.members[member.hostname]
         self._publish()
@@ -149,8 +154,7 @@ class Membership:
 
     def rename(self, member: Member, hostname: str) -> None:
         """`member` gives up its name, id and slots for those of `hostname`."""
-        ring = self.ring.copy()
-        ring.remove(member.hostname)
+        ring = self.ring_with(without=[member.hostname])
         server_id = ring.free_id(hostname)
         with ring_errors():
             ring.add(hostname, node_id=server_id)
@@ -160,23 +164,24 @@ class Membership:
         self.members[hostname] = member
         self._publish()
 
-    def configure(self, config: AnyConfig) -> None:
-        """Builds the ring anew, members in the order of their ids, so that its slots depend on
-        nothing but configuration and members. Conflict if they do not fit; nothing changed."""
-        ring = make_ring(config)
+    def configure(self, empty: Placement) -> None:
+        """The ring is a new one like `empty`, members in the order of their ids, so that it depends
+        on nothing but configuration and members. Conflict if they do not fit; nothing changed."""
+        ring = empty.copy()
         with ring_errors():
             for member in sorted(self.members.values(), key=lambda member: member.server_id):
                 ring.add(member.hostname, node_id=member.server_id)
         self.ring = ring
         self._publish()
-        self._events.record("ring", **config.summary())
+        self._events.record("ring", **ring.summary())
 
-    def restore(self, ring: Ring) -> None:
-        """Takes over a ring that was saved; its members have joined and wait for `start`."""
+    def restore(self, ring: Placement, hostnames: Sequence[str]) -> None:
+        """Takes over a ring that was saved, whose nodes are `hostnames`, listed in this order; they
+        have joined and wait for `start`."""
         self.ring = ring
         self.members = {
-            hostname: Member(hostname, ring.node_id(hostname), joined=True)
-            for hostname in ring.nodes
+            hostname: Member(hostname, ring.node(hostname).node_id, joined=True)
+            for hostname in hostnames
         }
         self._publish()
 

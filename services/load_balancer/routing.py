@@ -1,18 +1,19 @@
 """The routing table: all that the data plane knows of replicas. Immutable; replaced, never changed.
 
-A lookup is one hash, one modulo and one index. The failover order is worked out when it is
-needed, from the same ring, so that both always agree.
+With slots, a lookup is one hash, one modulo and one index; without, it is the algorithm's own. The
+failover order is worked out when it is needed, from the same ring, so that both always agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from load_balancer.settings import Address
-from ring import Ring, integer_hash
+from ring import BoundedLoads, Circle, Placement, integer_hash
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,27 +25,55 @@ class Replica:
     address: Address
 
 
+Route: TypeAlias = Callable[[int], Replica | None]
+
+
 class RoutingTable:
-    """Slot → replica for those in service. `version` grows with each change."""
+    """Key → replica for those in service. `version` grows with each change.
 
-    __slots__ = ("_key_hash", "_num_slots", "_owners", "_ring", "replicas", "version")
+    route(key): the replica that serves the key, None if none is in service. load_factor: c, if
+    loads are to be bounded, which is for those to do who count them.
+    """
 
-    def __init__(self, ring: Ring, replicas: Mapping[str, Replica], version: int) -> None:
+    __slots__ = ("_ring", "load_factor", "replicas", "route", "version")
+
+    def __init__(self, ring: Placement, replicas: Mapping[str, Replica], version: int) -> None:
         self.version = version
         self.replicas = dict(replicas)
-        self._ring = ring
-        self._num_slots = ring.config.num_slots
-        self._key_hash: Callable[[int], int] = integer_hash(ring.config.key_hash)
-        # One more than nodes, so that index −1, "nobody", finds None.
-        by_index = np.array([*(replicas.get(node) for node in ring.nodes), None], dtype=object)
-        self._owners: list[Replica | None] = by_index[ring.owners(replicas.keys())].tolist()
-
-    def route(self, key: int) -> Replica | None:
-        """The replica that serves `key`, None if none is in service. O(1)."""
-        return self._owners[self._key_hash(key) % self._num_slots]
+        self.load_factor = ring.load_factor if isinstance(ring, BoundedLoads) else None
+        self._ring = ring.placement if isinstance(ring, BoundedLoads) else ring
+        if ring.nodes:
+            self._ring.preference(0, 1)  # what it works out when first asked, now; then many ask
+        self.route: Route
+        if not self.replicas:
+            self.route = _nobody
+        elif isinstance(self._ring, Circle):
+            self.route = _by_slot(self._ring, self.replicas)
+        else:
+            self.route = self._by_lookup
 
     def failover_order(self, key: int) -> list[Replica]:
-        """The replicas in service for `key`: first `route(key)`, then on clockwise."""
+        """The replicas in service for `key`: first `route(key)`, then who takes over from it."""
         if not self.replicas:
             return []
         return [self.replicas[node] for node in self._ring.preference(key) if node in self.replicas]
+
+    def _by_lookup(self, key: int) -> Replica:
+        return self.replicas.get(self._ring.lookup(key)) or self.failover_order(key)[0]
+
+
+def _by_slot(ring: Circle[Any], replicas: Mapping[str, Replica]) -> Route:
+    num_slots: int = ring.config.num_slots
+    key_hash = integer_hash(ring.config.key_hash)
+    # One more than nodes, so that index −1, "nobody", finds None.
+    by_index = np.array([*(replicas.get(node) for node in ring.nodes), None], dtype=object)
+    owners: list[Replica | None] = by_index[ring.owners(replicas.keys())].tolist()
+
+    def route(key: int) -> Replica | None:
+        return owners[key_hash(key) % num_slots]
+
+    return route
+
+
+def _nobody(key: int) -> None:
+    return None

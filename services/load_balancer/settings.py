@@ -7,7 +7,6 @@ import argparse
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,18 +14,23 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ring import PRESETS, RingConfig, RingError
+from load_balancer import rings
+from ring import PRESETS, Placement, RingError
 
 Address = tuple[str, int]
+RING_FIELDS = (
+    "algorithm",
+    "preset",
+    "hash",
+    "load_factor",
+    "slots",
+    "virtual_nodes",
+    "key_hash",
+    "virtual_node_hash",
+    "probing",
+)
+CHOICE = tuple(name for name in rings.NAMES if name != "table")  # which is data, for PUT /ring
 HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123 §2.1
-# A ring's fields, as settings and the admin API call them, and as the ring library does.
-RING_FIELDS = {
-    "slots": "num_slots",
-    "virtual_nodes": "num_virtual_nodes",
-    "key_hash": "key_hash",
-    "virtual_node_hash": "virtual_node_hash",
-    "probing": "probing",
-}
 
 
 def parse_address(text: str) -> Address:
@@ -56,7 +60,14 @@ class Settings(BaseSettings):
         None, description="where replicas, their slots and the ring survive a restart"
     )
 
-    preset: str = Field("default", description="ring to begin with: " + ", ".join(PRESETS))
+    algorithm: str = Field("slots", description="of the ring to begin with: " + ", ".join(CHOICE))
+    preset: str | None = Field(
+        None, description=f"of algorithm slots, {', '.join(PRESETS)} (default default)"
+    )
+    hash: str | None = Field(None, description="of a request id, instead of the algorithm's")
+    load_factor: float | None = Field(
+        None, description="no replica gets more than that many times the mean of requests in flight"
+    )
     slots: int | None = Field(None, description="slots of the ring, instead of the preset's")
     virtual_nodes: int | None = Field(None, description="virtual nodes per replica, likewise")
     key_hash: str | None = Field(None, description="hash of a request id, likewise")
@@ -156,7 +167,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         try:
-            _ = self.ring_config
+            _ = self.ring()
         except RingError as error:
             raise ValueError(str(error)) from error
         _ = self.unmanaged_replicas
@@ -189,16 +200,10 @@ class Settings(BaseSettings):
     def manages_replicas(self) -> bool:
         return not self.replica
 
-    @property
-    def ring_config(self) -> RingConfig:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-        overrides = {
-            theirs: value
-            for ours, theirs in RING_FIELDS.items()
-            if (value := getattr(self, ours)) is not None
-        }
-        return replace(PRESETS[self.preset], **overrides)
+    def ring(self) -> Placement:
+        """The ring to begin with, empty. RingError."""
+        given = {name: value for name in RING_FIELDS if (value := getattr(self, name)) is not None}
+        return rings.choose(given)
 
 
 def _is_loopback(host: str) -> bool:

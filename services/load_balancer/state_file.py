@@ -1,6 +1,6 @@
-"""The state that survives a restart: the ring, which is its configuration and the replicas with
-their ids and slots; and the configuration that the settings asked for, so that a ring changed live
-stays changed until somebody changes the settings.
+"""The state that survives a restart: the ring with its replicas, their ids and its history; their
+order; and the ring that the settings asked for, so that one changed live stays changed until
+somebody changes the settings.
 
 Written to a temporary file that is flushed, then renamed over the old one, so that a crash at any
 moment leaves either the old state or the new one.
@@ -10,45 +10,43 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from load_balancer.errors import InvalidState
-from ring import AnyConfig, Ring, RingError, config_from, restore_ring
+from ring import Placement, RingError, from_dict
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class SavedState:
-    ring: Ring
-    configured: AnyConfig
+    """replicas: the nodes of `ring`, as they are listed. configured: without nodes."""
+
+    ring: Placement
+    replicas: list[str]
+    configured: Placement
 
 
 def to_json(state: SavedState) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "configured": asdict(state.configured),
-        "ring": asdict(state.ring.config),
-        "replicas": {
-            hostname: {"server_id": server_id, "slots": slots}
-            for hostname, (server_id, slots) in state.ring.snapshot().items()
-        },
+        "configured": state.configured.to_dict(),
+        "ring": state.ring.to_dict(),
+        "replicas": state.replicas,
     }
 
 
 def from_json(data: Any) -> SavedState:
-    """InvalidState if `data` is not a state of this format, or its slots are impossible."""
+    """InvalidState if `data` is not a state of this format, or its ring is impossible."""
     try:
         if data["format"] != FORMAT:
             raise InvalidState(f"format must be {FORMAT}, got {data['format']!r}")
-        snapshot = {
-            hostname: (replica["server_id"], tuple(replica["slots"]))
-            for hostname, replica in data["replicas"].items()
-        }
-        ring = restore_ring(config_from(data["ring"]), snapshot)
-        return SavedState(ring, config_from(data["configured"]))
+        ring, replicas = from_dict(data["ring"]), list(data["replicas"])
+        if sorted(ring.nodes) != sorted(replicas):
+            raise InvalidState(f"replicas must be {', '.join(ring.nodes)}, got {replicas}")
+        return SavedState(ring, replicas, from_dict(data["configured"]))
     except (KeyError, TypeError, AttributeError, RingError) as error:
         raise InvalidState(f"not a state: {error!r}") from error
 

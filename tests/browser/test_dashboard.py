@@ -10,7 +10,7 @@ import pytest
 from labs import NAMES, Lab
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ring import PRESETS, RingConfig, SlotRing
+from ring import ALGORITHMS, PRESETS, RingConfig, SlotRing
 
 pytestmark = pytest.mark.lab
 
@@ -215,6 +215,37 @@ def test_switching_the_preset_redraws_the_ring(page: Page, lab: Lab) -> None:
         expect(arcs(page, "Server2")).not_to_have_attribute("d", before)
         for hostname, share in expected_shares(lab).items():
             expect(row(page, hostname).locator(".share")).to_have_text(share)
+
+
+def test_every_algorithm_has_a_button(page: Page, lab: Lab) -> None:
+    """Where there are no slots the ring shows shares; the way of a request is told without them."""
+    buttons = page.locator("#algorithms button")
+    assert {"slots", "table", "bounded", *buttons.all_inner_texts()} == set(ALGORITHMS)
+    for name in buttons.all_inner_texts():
+        page.get_by_role("button", name=name).click()
+        expect(buttons.filter(has_text=name)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#ring-config")).to_contain_text(f"Algorithm {name}")
+        expect(page.locator("#events li").first).to_contain_text(f"Now: Algorithm {name}")
+        for hostname, at in lab.call("GET", "/ring").json()["message"]["replicas"].items():
+            share = row(page, hostname).locator(".share")
+            expect(share).to_have_text(f"{100 * at['share']:.1f} %")
+            expect(arcs(page, hostname)).to_have_count(1)
+    page.get_by_label("Request id").fill("132574")
+    page.get_by_role("button", name="Show", exact=True).click()
+    route = lab.call("GET", "/route?id=132574").json()["message"]
+    expect(page.locator("#route-steps dd")).to_have_text(
+        [str(route["key"]), str(route["hash"]), route["owner"]]
+    )
+    expect(page.locator("#route-order li")).to_have_text(route["failover_order"])
+
+
+def test_a_bound_is_told(page: Page, lab: Lab) -> None:
+    """With the factor; the ring below it stays what it was."""
+    lab.call("PUT", "/ring", json={"load_factor": 1.25})
+    bounded = "Nobody gets more than 1.25 times the mean of requests in flight."
+    expect(page.locator("#ring-config")).to_contain_text("65,536 slots")
+    expect(page.locator("#ring-config")).to_contain_text(bounded)
+    expect(page.locator("#events li").first).to_contain_text(bounded)
 
 
 def test_a_lost_connection_is_told_and_mended(page: Page, lab: Lab) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from ring import (
     ALGORITHMS,
+    KEY_HASHES,
     AnchorHash,
     BoundedLoads,
     CannotRemove,
@@ -319,3 +321,42 @@ def test_shares_in_closed_form_are_what_is_counted() -> None:
         assert pytest.approx(1.0) == sum(shares.values())
         for share, count in zip(shares.values(), counted, strict=True):
             assert abs(share - count) < 0.005, name
+
+
+@every
+def test_an_empty_twin_knows_no_nodes_and_takes_the_same(name: str) -> None:
+    """Same algorithm, same parameters."""
+    placement = CASES[name].of(3)
+    twin = placement.empty()
+    assert () == twin.nodes
+    assert placement.summary() == twin.summary()
+    for node in placement.nodes:
+        twin.add(node)
+    assert [placement.lookup(key) for key in range(50)] == [twin.lookup(key) for key in range(50)]
+
+
+@every
+def test_whoever_can_remove_any_node_does(name: str) -> None:
+    """And who cannot says so before."""
+    placement = CASES[name].of(3)
+    if placement.can_remove_any:
+        placement.remove("Server1")
+        assert ("Server2", "Server3") == placement.nodes
+    else:
+        with pytest.raises(CannotRemove):
+            placement.remove("Server1")
+
+
+@pytest.mark.parametrize(
+    ("placement", "expected"),
+    [
+        (SlotRing(key_hash="knuth"), KEY_HASHES["knuth"](132574)),
+        (Rendezvous("assignment"), 132574**2 + 2 * 132574 + 17),
+        (NginxRing(), crc32(b"132574")),
+        (BoundedLoads(JumpHash("identity")), 132574),
+    ],
+    ids=lambda value: getattr(value, "algorithm", ""),
+)
+def test_the_hash_of_a_key(placement: Placement, expected: int) -> None:
+    """Before the algorithm's own use of it."""
+    assert expected == placement.key_hash(132574)

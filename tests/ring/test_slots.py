@@ -326,14 +326,3 @@ def test_a_copy_is_a_ring_of_its_own() -> None:
     assert snapshot == ring.snapshot()
     assert lookups == [ring.lookup(key) for key in range(8)]
     assert ring_of("AB").add("D", node_id=4) == ring.add("D", node_id=4)
-
-
-def test_only_keeps_nodes_where_they_are() -> None:
-    """In the order that is asked for, history included; those left out hold no slot."""
-    ring = ring_of("ABC")
-    some = ring.only(["C", "A"])
-    assert ("C", "A") == some.nodes
-    assert [ring.slots_of(node) for node in "CA"] == [some.slots_of(node) for node in "CA"]
-    assert table_of(ring, live="CA") == table_of(some)
-    with pytest.raises(NodeUnknown):
-        ring.only(["D"])

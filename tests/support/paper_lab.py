@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
 import lab
 import pandas as pd
+from load_balancer import rings
 
-from ring import Ring, RingError, TableConfig, key_of, make_ring
+from ring import BoundedLoads, Circle, Placement, RingError, key_of
 
-THEIRS = {"slots": "num_slots", "virtual_nodes": "num_virtual_nodes"}
 # What becomes of a replica, and how many seconds after the fault.
 FATES = {
     "/crash": {"suspect": 0.01, "dead": 0.02, "alive": 0.4, "replaced": 0.5},
@@ -27,7 +27,7 @@ class PaperLab(lab.Lab):
 
     def __init__(self) -> None:
         super().__init__("http://paper")
-        self.placed: Ring = lab.build_ring(3)
+        self.placed: Placement = lab.build_ring(3)
         self.rings: list[Any] = []  # those of the present stream; none, and there is no stream
         self.down: str | None = None  # crashed or paused, and not yet replaced
         self.log: list[dict[str, Any]] = []
@@ -108,9 +108,12 @@ class PaperLab(lab.Lab):
                 return _answer(self.log[options["params"]["since"] :])
             case "GET", "/route":
                 asked_id = options["params"]["id"]
-                way = asdict(self.placed.explain(key_of(asked_id)))
-                order = way["preference_list"]
-                names = {"id": asked_id, "replica": order[0], "failover_order": list(order)}
+                key = key_of(asked_id)
+                order = list(self.placed.preference(key))
+                way = {"hash": self.placed.key_hash(key), "slot": None, "probes": None}
+                if isinstance(self.placed, Circle):
+                    way = asdict(self.placed.explain(key))
+                names = {"id": asked_id, "key": key, "replica": order[0], "failover_order": order}
                 return _answer({"message": way | names})
             case "GET", "/home":
                 request_id = options["headers"].get("X-Request-ID", "123456")
@@ -130,14 +133,16 @@ class PaperLab(lab.Lab):
         self.log.append(event | details)
 
     def _described(self) -> dict[str, Any]:
-        config = self.placed.config
-        names = ("slots", "virtual_nodes", "key_hash", "virtual_node_hash", "probing", "capacity")
+        ring = self.placed.placement if isinstance(self.placed, BoundedLoads) else self.placed
         return {
-            "preset": "default" if config == lab.config() else None,
-            **{name: getattr(config, THEIRS.get(name, name), None) for name in names},
+            **rings.describe(self.placed),
             "replicas": {
-                name: {"server_id": server_id, "state": "alive", "slots": list(slots)}
-                for name, (server_id, slots) in self.placed.snapshot().items()
+                name: {
+                    "server_id": ring.node(name).node_id,
+                    "state": "alive",
+                    "slots": list(ring.slots_of(name)) if isinstance(ring, Circle) else None,
+                }
+                for name in ring.nodes
             },
         }
 
@@ -145,9 +150,7 @@ class PaperLab(lab.Lab):
         """All or none."""
         ring = self.placed.copy()
         for hostname in hostnames:
-            taken = {ring.node_id(node) for node in ring.nodes}
-            own = int(hostname[6:]) if hostname.startswith("Server") else 1
-            ring.add(hostname, node_id=own if own not in taken else max(taken) + 1)
+            ring.add(hostname)
         self._take_over(ring)
         for hostname in hostnames:
             self._record("alive", hostname=hostname)
@@ -163,20 +166,15 @@ class PaperLab(lab.Lab):
             self._record("draining", hostname=hostname)
             self._record("drained", hostname=hostname)
 
-    def _configure(self, preset: str | None = None, **fields: Any) -> None:
-        members = {node: self.placed.node_id(node) for node in self.placed.nodes}
-        if "table" in fields:
-            ring = make_ring(TableConfig(**fields))
-        else:
-            base = lab.config(preset) if preset else self.placed.config
-            changes = {THEIRS.get(name, name): value for name, value in fields.items()}
-            ring = make_ring(replace(base, **changes))
-        for hostname in sorted(members, key=members.__getitem__):
-            ring.add(hostname, node_id=members[hostname])
+    def _configure(self, **given: Any) -> None:
+        ring = rings.choose(given, self.placed)
+        members = [self.placed.node(node) for node in self.placed.nodes]
+        for member in sorted(members, key=lambda each: each.node_id):
+            ring.add(member.name, node_id=member.node_id)
         self._take_over(ring)
         self._record("ring")
 
-    def _take_over(self, ring: Ring) -> None:
+    def _take_over(self, ring: Placement) -> None:
         self.placed = ring
         if self.rings:
             self.rings.append(ring)

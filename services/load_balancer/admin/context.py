@@ -13,6 +13,7 @@ from load_balancer.controller import Controller
 from load_balancer.events import EventLog
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
+from load_balancer.proxy.server import Server
 from load_balancer.settings import Settings
 
 EXTENSION = "load_balancer"
@@ -23,6 +24,7 @@ class Context:
     settings: Settings
     membership: Membership
     controller: Controller
+    server: Server
     events: EventLog
     metrics: Metrics
     loop: asyncio.AbstractEventLoop

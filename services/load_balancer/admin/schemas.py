@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from load_balancer.rings import NAMES
+from ring import PRESETS
+
 
 def _count(value: object) -> object:
     if type(value) is not int or value < 1:
@@ -53,6 +56,18 @@ def _text(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    if value is not None and type(value) is not bool:
+        raise PydanticCustomError("flag", "must be true or false, got {got}", _got(value))
+    return value
+
+
+def _factor(value: object) -> object:
+    if value is not None and type(value) not in (int, float):
+        raise PydanticCustomError("factor", "must be a number above 1, got {got}", _got(value))
+    return value
+
+
 def _got(value: object) -> dict[str, str]:
     shown = repr(value)
     return {"got": shown if len(shown) <= 80 else f"{shown[:77]}..."}
@@ -63,6 +78,8 @@ Name = Annotated[str, BeforeValidator(_name)]
 Names = Annotated[list[str], BeforeValidator(_names)]
 Integer = Annotated[int | None, BeforeValidator(_integer)]
 Table = Annotated[list[str] | None, BeforeValidator(_table)]
+Flag = Annotated[bool | None, BeforeValidator(_flag)]
+Factor = Annotated[float | None, BeforeValidator(_factor)]
 Text = Annotated[str | None, BeforeValidator(_text)]
 
 
@@ -100,16 +117,27 @@ class Hostname(_Input):
 
 
 class RingChange(_Input):
-    """Begins with `preset`, or with the present ring, and changes what else is given; or is a
-    `table` of its slots, with a `key_hash` at most."""
+    """Begins with a `preset`, with another `algorithm`, with a `table` of its slots, or else with
+    the present ring, and changes what else is given; each algorithm accepts its own."""
 
-    preset: Text = Field(None, examples=["assignment"])
+    algorithm: Text = Field(None, examples=["rendezvous"], description=", ".join(NAMES))
+    preset: Text = Field(None, examples=["assignment"], description=", ".join(PRESETS))
+    hash: Text = Field(None, description="H, of a request id, whatever the algorithm")
+    load_factor: Factor = Field(
+        None, description="c: nobody gets more than c times the mean in flight; null: no bound"
+    )
     slots: Integer = Field(None, description="M")
     virtual_nodes: Integer = Field(None, description="K, per replica")
     key_hash: Text = Field(None, description="H, of a request id")
     virtual_node_hash: Text = Field(None, description="Φ, of a virtual node")
     probing: Text = None
     table: Table = Field(None, description="hostname of each slot's replica; its length is M")
+    table_size: Integer = Field(None, description="M of maglev, a prime")
+    probes: Integer = Field(None, description="of multiprobe")
+    capacity: Integer = Field(None, description="of anchor: replicas that there can ever be")
+    function: Text = Field(None, description="of haproxy")
+    avalanche: Flag = Field(None, description="of haproxy")
+    base: Text = Field(None, description="of haproxy")
 
 
 class RouteQuery(BaseModel):

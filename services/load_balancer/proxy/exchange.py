@@ -161,7 +161,7 @@ class Exchange:
     def route(self) -> None:
         """To the replica that serves its key."""
         server = self.client.server
-        replica = server.table.route(self.key)
+        replica = server.route(self.key)
         if server.restraints.active and replica in server.restraints.active:
             replica = server.successor(self.key, ())
         self.replica = replica

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from load_balancer.health import Evidence
@@ -18,6 +18,7 @@ from load_balancer.proxy.restraints import Restraints
 from load_balancer.proxy.retry_budget import RetryBudget
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
+from ring.bounded import capacity_of, first_below
 
 SWEEP_S = 0.25  # how exact timeouts are
 BACKLOG = 16_384  # clients that connect at once; the kernel has a limit of its own, somaxconn
@@ -59,6 +60,7 @@ class Server:
     ) -> None:
         self.settings = settings
         self.table = table
+        self.route = table.route
         self.limits = Limits(
             settings.max_head_bytes, settings.max_fields, settings.max_target_bytes
         )
@@ -142,8 +144,8 @@ class Server:
         there is no other."""
         now = self.loop.time()
         order = [each for each in self.table.failover_order(key) if each.hostname not in tried]
-        free = (each for each in order if self.restraints.admits(each, key, now))
-        return next(free, order[0] if order else None)
+        free = [each for each in order if self.restraints.admits(each, key, now)]
+        return self._roomy(free) or next(iter(free or order), None)
 
     def answered(self, replica: Replica, status: int) -> None:
         """A replica's answer, but for those that are like the one before them."""
@@ -184,6 +186,7 @@ class Server:
     def table_published(self, table: RoutingTable) -> None:
         self.restraints.table_changed(self.table, table, self.loop.time())
         self.table = table
+        self.route = table.route if table.load_factor is None else self._route_bounded
 
     def replica_started(self, member: Member, replica: Replica) -> None: ...
 
@@ -214,6 +217,22 @@ class Server:
                 del self._clients_at[client.address]
 
     # Within
+
+    def _route_bounded(self, key: int) -> Replica | None:
+        """The first in the failover order that has not too many requests in flight already."""
+        return self._roomy(self.table.failover_order(key))
+
+    def _roomy(self, order: Iterable[Replica]) -> Replica | None:
+        """The first that may have one more by the bound on loads; without one, the first."""
+        table, pools = self.table, self.pools
+        if table.load_factor is None:
+            return next(iter(order), None)
+        loads = {
+            replica: pools[replica].in_flight if replica in pools else 0
+            for replica in table.replicas.values()
+        }
+        capacity = capacity_of(table.load_factor, sum(loads.values()) + 1, 1, len(loads) or 1)
+        return first_below(order, loads.__getitem__, capacity)
 
     @staticmethod
     def _turn_away(client: ClientConnection, status: int, message: str) -> None:

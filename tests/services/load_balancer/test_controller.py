@@ -34,7 +34,7 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 from load_balancer.state_file import StateFile
 
-from ring import PRESETS, TableConfig
+from ring import PRESETS, SlotRing, TableRing
 
 START_S = 0.1  # from a replica's start to its first answer
 CREATE_S = 1.0  # what the provisioner takes to make one
@@ -150,7 +150,7 @@ class Lab:
         self.data_plane = FakeDataPlane()
         self.before: Any = None
         self.events = EventLog()
-        self.membership = Membership(self.settings.ring_config, Thresholds(1, 1), self.events)
+        self.membership = Membership(self.settings.ring(), Thresholds(1, 1), self.events)
         self.heartbeats = FakeHeartbeats(self.membership, self.provisioner.mute)
         self.controller = Controller(
             self.membership,
@@ -228,7 +228,7 @@ def picture(lab: Lab) -> Any:
     """All that a refused command must leave as it is."""
     return (
         dict(lab.provisioner.replicas),
-        list(lab.membership.ring.snapshot().items()),
+        lab.membership.ring.to_dict(),
         lab.membership.listed,
     )
 
@@ -554,11 +554,11 @@ def test_put_is_idempotent(run: Run) -> None:
     """A second time it does nothing; in another order it lists them so, and moves no key."""
 
     async def story(lab: Lab) -> None:
-        last, slots = lab.events.last_id, lab.membership.ring.snapshot()
+        last, slots = lab.events.last_id, lab.membership.ring.to_dict()
         await lab.controller.put(NAMES)
         await lab.controller.put(NAMES[::-1])
         assert (lab.provisioner.calls, lab.events.last_id) == ([], last)
-        assert lab.membership.ring.snapshot() == slots
+        assert lab.membership.ring.to_dict() == slots
         assert lab.membership.listed == NAMES[::-1]
 
     run(story)
@@ -820,7 +820,7 @@ def test_on_a_table_the_replacement_keeps_the_name(run: Run) -> None:
     """The table has slots for no other."""
 
     async def story(lab: Lab) -> None:
-        await lab.controller.configure(TableConfig(key_hash="identity", table=tuple(NAMES)))
+        await lab.controller.configure(TableRing(key_hash="identity", table=tuple(NAMES)))
         lab.die("Server2")
         await lab.until(lambda: lab.kinds("replaced"))
         (replaced,) = lab.kinds("replaced")
@@ -881,7 +881,7 @@ def restart(
     async def first(lab: Lab) -> None:
         await lab.controller.remove(1, ["Server1"])
         await lab.controller.add(1, ["A"])
-        before.append((lab.membership.ring.snapshot(), routes(lab)))
+        before.append((lab.membership.ring.to_dict(), routes(lab)))
         change(lab)
 
     async def second(lab: Lab) -> None:
@@ -896,7 +896,7 @@ def test_a_restart_finds_all_as_it_was(run: Run, tmp_path: Path) -> None:
     """Same replicas, ids, slots and routes; nothing is made or removed."""
 
     async def check(lab: Lab) -> None:
-        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert (lab.membership.ring.to_dict(), routes(lab)) == lab.before
         assert lab.membership.listed == ["Server2", "Server3", "A"]
         await asyncio.sleep(100)
         assert lab.provisioner.calls == []
@@ -915,7 +915,7 @@ def test_a_restart_replaces_what_is_missing(run: Run, tmp_path: Path) -> None:
 
     async def check(lab: Lab) -> None:
         await lab.until(lambda: len(lab.kinds("replaced")) == 3)
-        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert (lab.membership.ring.to_dict(), routes(lab)) == lab.before
         assert lab.membership.listed == ["Server2", "Server3", "A"]
 
     restart(run, tmp_path, change, check)
@@ -929,7 +929,7 @@ def test_a_restart_replaces_what_stays_silent(run: Run, tmp_path: Path) -> None:
 
     async def check(lab: Lab) -> None:
         await lab.until(lambda: lab.kinds("replaced"))
-        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert (lab.membership.ring.to_dict(), routes(lab)) == lab.before
         assert [each["hostname"] for each in lab.kinds("replaced")] == ["Server3"]
         assert lab.membership.listed == ["Server2", "Server3", "A"]
 
@@ -955,7 +955,7 @@ def test_a_ring_that_was_changed_live_stays(run: Run, tmp_path: Path) -> None:
     provisioner = FakeProvisioner()
 
     async def change(lab: Lab) -> None:
-        await lab.controller.configure(PRESETS["default"])
+        await lab.controller.configure(SlotRing(PRESETS["default"]))
 
     async def check(lab: Lab) -> None:
         assert lab.membership.ring.config == PRESETS["default"]
@@ -980,7 +980,7 @@ def test_changed_settings_that_do_not_fit(
     """A ring too small for the replicas there are: the old one stays, and the log says why."""
 
     async def check(lab: Lab) -> None:
-        assert (lab.membership.ring.snapshot(), routes(lab)) == lab.before
+        assert (lab.membership.ring.to_dict(), routes(lab)) == lab.before
 
     restart(run, tmp_path, lambda _: None, check, preset="default", slots=400)
     assert "keeping the old" in caplog.text
@@ -1068,7 +1068,7 @@ def test_states_are_saved_one_after_the_other(
         await lab.until(lambda: len(lab.kinds("replaced")) == 2)
         saved = StateFile(tmp_path / "state.json").load()
         assert saved is not None
-        assert saved.ring.snapshot() == lab.membership.ring.snapshot()
+        assert saved.ring.to_dict() == lab.membership.ring.to_dict()
 
     run(story, replacement_name="random", state_file=tmp_path / "state.json")
 
@@ -1077,13 +1077,13 @@ def test_the_ring_is_saved(run: Run, tmp_path: Path) -> None:
     """When a command has changed it; one that did not fit changes nothing."""
 
     async def story(lab: Lab) -> None:
-        await lab.controller.configure(PRESETS["assignment"])
+        await lab.controller.configure(SlotRing(PRESETS["assignment"]))
         saved = StateFile(tmp_path / "state.json").load()
         assert saved is not None
         assert saved.ring.config == PRESETS["assignment"]
         await lab.controller.add(4, [])
         with pytest.raises(Conflict, match="at most 6 nodes"):
-            await lab.controller.configure(PRESETS["seed-deployed"])
+            await lab.controller.configure(SlotRing(PRESETS["seed-deployed"]))
         assert lab.membership.ring.config == PRESETS["assignment"]
 
     run(story, state_file=tmp_path / "state.json")

@@ -18,7 +18,7 @@ from load_balancer.membership import Member, Membership
 from load_balancer.routing import Replica
 from load_balancer.settings import Address, Settings
 
-from ring import PRESETS
+from ring import PRESETS, SlotRing
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -81,7 +81,7 @@ class Lab:
     """Membership with heartbeats, and what they told it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.membership = Membership(PRESETS["assignment"], Thresholds(2, 2), EventLog())
+        self.membership = Membership(SlotRing(PRESETS["assignment"]), Thresholds(2, 2), EventLog())
         self.heartbeats = Heartbeats(self.membership, Settings(**(TIMES | settings)))
         self.membership.observers.append(self.heartbeats)
         self.learnt: list[tuple[Replica, Evidence]] = []

@@ -11,7 +11,7 @@ from load_balancer.health import Evidence, State, Thresholds
 from load_balancer.membership import Member, Membership
 from load_balancer.routing import Replica, RoutingTable
 
-from ring import PRESETS
+from ring import PRESETS, SlotRing
 
 ADDRESS = ("127.0.0.1", 1)
 SEED_DEPLOYED = PRESETS["seed-deployed"]  # room for 6 replicas
@@ -57,7 +57,7 @@ def membership(
 ) -> Membership:
     """An empty one, whose clock is moved by hand."""
     monkeypatch.setattr(Membership, "_now", staticmethod(lambda: clock[0]))
-    made = Membership(SEED_DEPLOYED, Thresholds(fall=2, rise=2), events)
+    made = Membership(SlotRing(SEED_DEPLOYED), Thresholds(fall=2, rise=2), events)
     made.observers.append(observer)
     return made
 
@@ -75,8 +75,7 @@ def serve(membership: Membership, *hostnames: str) -> list[Replica]:
 def picture(membership: Membership) -> Any:
     """All that a refused change must leave as it is."""
     return (
-        list(membership.ring.snapshot().items()),
-        membership.ring.config,
+        membership.ring.to_dict(),
         [(m.hostname, m.server_id, m.joined, m.replica) for m in membership.members.values()],
         membership.table,
     )
@@ -227,11 +226,11 @@ def test_reordering(membership: Membership) -> None:
     """Those that are named come first, as they are named; names of nobody are passed over, for
     healing may have renamed one meanwhile. Where keys go stays."""
     serve(membership, "Server1", "Server2", "Server3")
-    slots = membership.ring.snapshot()
+    slots = membership.ring.to_dict()
     membership.reorder(["Server3", "Gone", "Server2"])
     assert membership.listed == ["Server3", "Server2", "Server1"]
-    assert membership.ring.snapshot() == slots
-    assert membership.joined_ring().nodes == ("Server3", "Server2", "Server1")
+    assert membership.ring.to_dict() == slots
+    assert membership.joined == ["Server3", "Server2", "Server1"]
 
 
 def test_a_bad_renaming_changes_nothing(membership: Membership) -> None:
@@ -248,9 +247,9 @@ def test_restoring(membership: Membership) -> None:
     serve(membership, "Server1", "Server2", "Server3")
     membership.remove(["Server1"])
     saved = membership.joined_ring()
-    other = Membership(PRESETS["default"], Thresholds(1, 1), EventLog())
-    other.restore(saved)
-    assert other.ring.snapshot() == membership.ring.snapshot()
+    other = Membership(SlotRing(PRESETS["default"]), Thresholds(1, 1), EventLog())
+    other.restore(saved, membership.joined)
+    assert other.ring.to_dict() == membership.ring.to_dict()
     assert (other.joined, other.listed) == (["Server2", "Server3"], [])
     assert [member.server_id for member in other.members.values()] == [2, 3]
 
@@ -269,7 +268,7 @@ def test_what_is_saved_leaves_out_who_joins(membership: Membership) -> None:
 def test_another_ring(membership: Membership, events: EventLog) -> None:
     """Members in the order of their ids, whatever their history; who is told what it is now."""
     serve(membership, "Server3", "Server1", "Server2")
-    membership.configure(PRESETS["assignment"])
+    membership.configure(SlotRing(PRESETS["assignment"]))
     assert membership.ring.nodes == ("Server1", "Server2", "Server3")
     assert membership.listed == ["Server3", "Server1", "Server2"]
     assert events.since(0)[-1].kind == "ring"
@@ -281,12 +280,12 @@ def test_a_ring_that_is_too_small_changes_nothing(
     membership: Membership, observer: Observer, events: EventLog
 ) -> None:
     """Who does not fit is named with the capacity, and all serve on as before."""
-    membership.configure(PRESETS["default"])
+    membership.configure(SlotRing(PRESETS["default"]))
     serve(membership, *(f"Server{number}" for number in range(1, 8)))
     before, last = picture(membership), events.last_id
     observer.told.clear()
     with pytest.raises(Conflict, match="at most 6 nodes"):
-        membership.configure(SEED_DEPLOYED)
+        membership.configure(SlotRing(SEED_DEPLOYED))
     assert picture(membership) == before
     assert (observer.told, events.last_id) == ([], last)
 
@@ -331,7 +330,8 @@ def test_suspects_are_better_than_nobody(membership: Membership) -> None:
 
 def test_the_dead_are_better_than_nobody_if_nobody_replaces_them(events: EventLog) -> None:
     """Servers that we do not manage may be back before their heartbeat says so."""
-    membership = Membership(SEED_DEPLOYED, Thresholds(fall=2, rise=2), events, keeps_dead=True)
+    thresholds = Thresholds(fall=2, rise=2)
+    membership = Membership(SlotRing(SEED_DEPLOYED), thresholds, events, keeps_dead=True)
     membership._now = lambda: 100.0  # type: ignore[method-assign]
     first, second = serve(membership, "Server1", "Server2")
     for _ in range(2):
@@ -375,7 +375,7 @@ def test_versions_grow(membership: Membership) -> None:
     versions = [membership.table.version]
     serve(membership, "Server1")
     versions.append(membership.table.version)
-    membership.configure(PRESETS["default"])
+    membership.configure(SlotRing(PRESETS["default"]))
     versions.append(membership.table.version)
     assert versions == sorted(set(versions))
 

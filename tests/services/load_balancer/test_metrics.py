@@ -10,7 +10,7 @@ from load_balancer.metrics import Metrics
 from load_balancer.proxy.pool import Stats
 from prometheus_client.parser import text_string_to_metric_families
 
-from ring import PRESETS
+from ring import PRESETS, SlotRing
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -19,7 +19,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 def membership(monkeypatch: pytest.MonkeyPatch) -> Membership:
     """Server1 alive, Server2 starting."""
     monkeypatch.setattr(Membership, "_now", staticmethod(lambda: 0.0))
-    membership = Membership(PRESETS["default"], Thresholds(1, 1), EventLog())
+    membership = Membership(SlotRing(PRESETS["default"]), Thresholds(1, 1), EventLog())
     members = membership.reserve(["Server1", "Server2"])
     membership.join(members)
     for member in members:

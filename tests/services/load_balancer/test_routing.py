@@ -5,7 +5,7 @@ import random
 import pytest
 from load_balancer.routing import Replica, RoutingTable
 
-from ring import PRESETS, RingConfig, SlotRing
+from ring import ALGORITHMS, PRESETS, BoundedLoads, JumpHash, Placement, RingConfig, SlotRing, make
 
 REPLICAS = {f"Server{i}": Replica(f"Server{i}", ("127.0.0.1", i)) for i in range(1, 5)}
 KEYS = [random.Random(1729).randrange(10**6) for _ in range(300)]
@@ -35,6 +35,34 @@ def test_the_failover_order_begins_with_the_route(preset: str) -> None:
         expected = [name for name in ring.preference(key) if name in routing.replicas]
         assert [replica.hostname for replica in order] == expected
         assert routing.route(key) is order[0]
+
+
+@pytest.mark.parametrize("serving", [("Server2", "Server4"), tuple(REPLICAS)], ids=len)
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS.keys() - {"table", "bounded"}))
+def test_every_algorithm(algorithm: str, serving: tuple[str, ...]) -> None:
+    """A key goes to the first of the algorithm's own order who serves, integers and others."""
+    ring = make(algorithm)
+    for server_id, hostname in enumerate(REPLICAS, start=1):
+        ring.add(hostname, node_id=server_id)
+    routing = RoutingTable(ring, {name: REPLICAS[name] for name in serving}, 1)
+    assert routing.load_factor is None
+    for key in [*KEYS, 0, -7, 2**80]:
+        expected = [name for name in ring.preference(key) if name in serving]
+        assert [replica.hostname for replica in routing.failover_order(key)] == expected
+        assert routing.route(key) is REPLICAS[expected[0]]
+
+
+@pytest.mark.parametrize("placement", [SlotRing(PRESETS["default"]), JumpHash()])
+def test_bounds_are_for_those_who_count(placement: Placement) -> None:
+    """The table gives the way without them, and says how tight they are."""
+    ring = BoundedLoads(placement, 1.5)
+    for hostname in REPLICAS:
+        ring.add(hostname)
+        ring.acquire(7)
+    routing = RoutingTable(ring, REPLICAS, 1)
+    assert routing.load_factor == 1.5
+    for key in KEYS:
+        assert routing.route(key) is REPLICAS[ring.placement.lookup(key)]
 
 
 def test_only_keys_of_the_absent_move() -> None:

@@ -26,7 +26,7 @@ def test_defaults_are_for_one_machine() -> None:
     """On loopback, with the default ring, and nobody to manage."""
     settings = from_command_line([])
     assert settings.bind_address == ("127.0.0.1", 5050)
-    assert settings.ring_config == PRESETS["default"]
+    assert settings.ring().config == PRESETS["default"]
     assert (settings.provisioner_socket, settings.unmanaged_replicas) == (None, {})
 
 
@@ -67,7 +67,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.bind_address == ("0.0.0.0", 5000)
     assert settings.unmanaged_replicas == {"A": ("127.0.0.1", 1), "B": ("::1", 2)}
     assert settings.allowed_hosts == ("lab.example", "other")
-    assert settings.ring_config.num_slots == 1024
+    assert settings.ring().config.num_slots == 1024
     assert settings.replacement_name == "random"
 
 
@@ -99,7 +99,7 @@ def test_settings_do_not_change() -> None:
 
 def test_overrides_change_the_preset() -> None:
     """Field by field."""
-    config = Settings(preset="assignment", virtual_nodes=5, probing="quadratic").ring_config
+    config = Settings(preset="assignment", virtual_nodes=5, probing="quadratic").ring().config
     assert (config.num_slots, config.num_virtual_nodes, config.probing) == (512, 5, "quadratic")
 
 

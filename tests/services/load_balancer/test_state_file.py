@@ -2,13 +2,15 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from load_balancer.errors import InvalidState
 from load_balancer.state_file import SavedState, StateFile, from_json, to_json
 
-from ring import PRESETS, SlotRing, TableConfig, make_ring
+from ring import ALGORITHMS, PRESETS, Placement, Rendezvous, SlotRing, make
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def state() -> SavedState:
     for server_id in (1, 2, 3):
         ring.add(f"Server{server_id}", node_id=server_id)
     ring.remove("Server1")
-    return SavedState(ring, PRESETS["default"])
+    return SavedState(ring, ["Server3", "Server2"], SlotRing(PRESETS["default"]))
 
 
 @pytest.fixture
@@ -26,26 +28,35 @@ def file(tmp_path: Path) -> StateFile:
     return StateFile(tmp_path / "folder" / "state.json")
 
 
+PARAMETERS = {
+    "table": {"key_hash": "identity", "table": ("B", "A", "B")},
+    "bounded": {"placement": Rendezvous(), "load_factor": 1.5},
+}
+
+
 def test_what_is_saved_is_loaded(file: StateFile, state: SavedState) -> None:
     """Configuration, ids, slots and their order; the folder is made."""
     file.save(state)
     loaded = StateFile(file.path).load()
     assert loaded is not None
-    assert loaded.configured == state.configured
-    assert loaded.ring.config == state.ring.config
-    assert list(loaded.ring.snapshot().items()) == list(state.ring.snapshot().items())
+    assert loaded.configured.to_dict() == state.configured.to_dict()
+    assert loaded.ring.to_dict() == state.ring.to_dict()
+    assert loaded.replicas == ["Server3", "Server2"]
 
 
-def test_a_table_is_saved_and_loaded(file: StateFile) -> None:
-    """The placement that a learner has sent survives a restart."""
-    ring = make_ring(TableConfig(key_hash="identity", table=("B", "A", "B")))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_ring_is_saved_and_loaded(file: StateFile, algorithm: str) -> None:
+    """With its answers: after a restart keys go where they went."""
+    ring: Placement = make(algorithm, **PARAMETERS.get(algorithm, {}))
     ring.add("B", node_id=2)
     ring.add("A", node_id=1)
-    file.save(SavedState(ring, PRESETS["default"]))
+    file.save(SavedState(ring, ["A", "B"], ring.empty()))
     loaded = file.load()
     assert loaded is not None
-    assert loaded.ring.config == ring.config
-    assert list(loaded.ring.snapshot().items()) == [("B", (2, (0, 2))), ("A", (1, (1,)))]
+    assert loaded.ring.to_dict() == ring.to_dict()
+    assert loaded.configured.to_dict() == ring.empty().to_dict()
+    keys = np.arange(500)
+    assert (loaded.ring.lookup_many(keys) == ring.lookup_many(keys)).all()
 
 
 def test_nothing_is_saved_yet(file: StateFile) -> None:
@@ -57,7 +68,7 @@ def test_a_later_state_replaces_the_earlier(file: StateFile, state: SavedState) 
     """And leaves nothing else in the folder."""
     file.save(state)
     state.ring.remove("Server2")
-    file.save(state)
+    file.save(replace(state, replicas=["Server3"]))
     loaded = file.load()
     assert loaded is not None
     assert loaded.ring.nodes == ("Server3",)
@@ -129,16 +140,13 @@ def test_every_truncation_is_noticed(file: StateFile, state: SavedState) -> None
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format", 2, "format must be 1, got 2"),
-        ("ring", {"num_slots": 0}, "not a state"),
-        ("ring", PRESETS["default"].__class__, "not a state"),
-        ("configured", {"colour": "red"}, "not a state"),
-        ("replicas", {"Server1": {"server_id": 1}}, "'slots'"),
-        ("replicas", {"Server1": {"server_id": 1, "slots": 5}}, "not a state"),
-        ("replicas", {"Server1": {"server_id": 1, "slots": [0] * 9}}, "'Server1'"),
-        ("replicas", {"Server1": {"server_id": "1", "slots": list(range(9))}}, "'Server1'"),
-        ("replicas", {"Server1": {"server_id": 1, "slots": [9999] * 9}}, "'Server1'"),
-        ("replicas", ["Server1"], "not a state"),
+        ("format", 1, "format must be 2, got 1"),
+        ("ring", {"algorithm": "magic"}, "algorithm must be one of slots, table.*got 'magic'"),
+        ("ring", {"algorithm": "slots", "parameters": {"num_slots": 0}, "nodes": []}, "num_slots"),
+        ("ring", [], "not a state"),
+        ("configured", {"colour": "red"}, "algorithm must be one of"),
+        ("replicas", ["Server2"], r"replicas must be Server2, Server3, got \['Server2'\]"),
+        ("replicas", 5, "not a state"),
     ],
 )
 def test_impossible_states_are_refused(
@@ -149,9 +157,33 @@ def test_impossible_states_are_refused(
         from_json(to_json(state) | {key: value})
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"node_id": 1}, "'slots'"),
+        ({"node_id": 1, "slots": 5}, "'Server2'"),
+        ({"node_id": 1, "slots": [0] * 9}, "'Server2'"),
+        ({"node_id": "1", "slots": list(range(9))}, "'Server2'"),
+        ({"node_id": 1, "slots": [9999] * 9}, "'Server2'"),
+    ],
+)
+def test_impossible_slots_are_refused(
+    state: SavedState, node: dict[str, object], message: str
+) -> None:
+    """Those of a node that no ring of that configuration can have."""
+    data = to_json(state)
+    data["ring"]["nodes"][0] = {"name": "Server2", "weight": 1, **node}
+    with pytest.raises(InvalidState, match=message):
+        from_json(data)
+
+
 def test_the_file_is_for_people_too(file: StateFile, state: SavedState) -> None:
-    """JSON: id and slots by hostname."""
+    """JSON: names, ids and slots."""
     file.save(state)
-    replicas = json.loads(file.path.read_text())["replicas"]
-    assert replicas["Server2"]["server_id"] == 2
-    assert len(replicas["Server2"]["slots"]) == 9
+    data = json.loads(file.path.read_text())
+    assert data["replicas"] == ["Server3", "Server2"]
+    assert [(node["name"], node["node_id"]) for node in data["ring"]["nodes"]] == [
+        ("Server2", 2),
+        ("Server3", 3),
+    ]
+    assert len(data["ring"]["nodes"][0]["slots"]) == 9

@@ -1,5 +1,6 @@
 /** The log of events: newest first, each with its shape, its word and a sentence. */
 
+import { describeRing } from "./describe.js";
 import { make, mark } from "./page.js";
 
 const MAX_SHOWN = 200;
@@ -15,12 +16,10 @@ const SENTENCES = {
     by === hostname ? `A fresh ${hostname} took its place.` : `${by} took the place of ${hostname}.`,
   draining: ({ hostname }) => `${hostname} left the ring and ends its requests.`,
   drained: ({ hostname }) => `${hostname} has stopped.`,
-  ring: (event) => {
-    const slots = `Now ${event.num_slots.toLocaleString("en")} slots`;
-    return event.algorithm === "table"
-      ? `${slots}, dealt out by a table; hash ${event.key_hash}.`
-      : `${slots}, ${event.num_virtual_nodes} virtual nodes each; ` +
-          `hashes ${event.key_hash} and ${event.virtual_node_hash}; ${event.probing} probing.`;
+  ring: ({ num_slots: slots = null, num_virtual_nodes: virtual_nodes, ...others }) => {
+    const { id, time, kind, ...parameters } = others;
+    const ring = { load_factor: null, ...parameters, slots, virtual_nodes: virtual_nodes ?? null };
+    return `Now: ${describeRing(ring)}`;
   },
 };
 

@@ -1,10 +1,11 @@
 /** The live page: reads the lab over the admin API, like anybody else, and shows it. */
 
 import { call, follow, readMetrics } from "./api.js";
+import { describeRing } from "./describe.js";
 import { logEvent } from "./events.js";
 import { coalesced, element, perform, setText } from "./page.js";
 import { ReplicaTable } from "./replicas.js";
-import { drawRing, NUM_COLOURS, owners, slotCounts } from "./ring.js";
+import { drawRing, NUM_COLOURS, owners, parts, slotCounts } from "./ring.js";
 import { describeRoute } from "./route.js";
 import { sendRequests } from "./traffic.js";
 
@@ -51,20 +52,26 @@ const refresh = coalesced(async () => {
 
 function show(ring, numReplicas) {
   const replicas = readReplicas(ring);
-  const owner = owners(ring.slots, replicas);
+  const hasSlots = ring.slots !== null;
+  const owner = hasSlots ? owners(ring.slots, replicas) : parts(replicas);
   showMoved(ring, replicas, owner);
-  view = { numSlots: ring.slots, replicas, owner, route: null };
+  view = { algorithm: ring.algorithm, hasSlots, replicas, owner, route: null };
   const counts = slotCounts(owner, replicas.length);
-  const shares = counts.map((count) => count / ring.slots);
+  const shares = hasSlots
+    ? counts.map((count) => count / ring.slots)
+    : replicas.map(({ share }) => share);
   setText(element("num-replicas"), String(numReplicas));
   element("no-replicas").hidden = replicas.length > 0;
   table.show(replicas, shares);
   const summary = replicas.map(
     ({ hostname, state }, index) => `${hostname} (${state}) ${(100 * shares[index]).toFixed(1)} %`,
   );
-  setText(element("ring-summary"), `Ring of ${ring.slots} slots: ${summary.join(", ") || "empty"}`);
-  for (const button of element("presets").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.dataset.preset === ring.preset));
+  const what = hasSlots ? `Ring of ${ring.slots} slots` : `Shares by ${ring.algorithm}`;
+  setText(element("ring-summary"), `${what}: ${summary.join(", ") || "empty"}`);
+  for (const button of ringButtons()) {
+    const { preset, algorithm } = button.dataset;
+    const isPresent = preset ? preset === ring.preset : algorithm === ring.algorithm;
+    button.setAttribute("aria-pressed", String(isPresent));
   }
 }
 
@@ -96,10 +103,11 @@ function readReplicas(ring) {
   for (const hostname of colours.keys()) {
     if (!(hostname in ring.replicas)) colours.delete(hostname);
   }
-  return entries.map(([hostname, { server_id: serverId, state, slots }]) => {
+  return entries.map(([hostname, { server_id: serverId, state, share, slots }]) => {
     if (!colours.has(hostname)) colours.set(hostname, freeColour(serverId));
     const colour = colours.get(hostname);
-    return { hostname, serverId, state, serves: state === serving, slots, colour };
+    const serves = state === serving;
+    return { hostname, serverId, state, serves, share, slots: slots ?? [], colour };
   });
 }
 
@@ -113,18 +121,17 @@ function freeColour(serverId) {
   return ((serverId - 1) % NUM_COLOURS) + 1;
 }
 
+function ringButtons() {
+  return document.querySelectorAll("[data-preset], [data-algorithm]");
+}
+
 /** How much of the ring the last change moved: what consistent hashing keeps small. */
 function showMoved(ring, replicas, owner) {
-  const slots = `${ring.slots.toLocaleString("en")} slots`;
-  const text =
-    ring.algorithm === "table"
-      ? `${slots}, dealt out by a table. Hash of request ids: ${ring.key_hash}.`
-      : `${slots}, ${ring.virtual_nodes} virtual nodes each, ${ring.probing} probing. ` +
-        `Hash of request ids: ${ring.key_hash}; of virtual nodes: ${ring.virtual_node_hash}.`;
+  const text = describeRing(ring);
   const isSameRing = configText === text;
   configText = text;
   setText(element("ring-config"), text);
-  if (!isSameRing) {
+  if (!isSameRing || ring.slots === null) {
     setText(element("ring-moved"), "");
     return;
   }
@@ -189,10 +196,11 @@ element("route-clear").addEventListener("click", () => {
   element("route-id").focus();
 });
 
-for (const button of element("presets").querySelectorAll("button")) {
+for (const button of ringButtons()) {
+  const { preset, algorithm } = button.dataset;
   button.addEventListener("click", () =>
     perform(button, element("presets-fault"), () =>
-      call("PUT", "/ring", { preset: button.dataset.preset }),
+      call("PUT", "/ring", preset ? { preset } : { algorithm }),
     ),
   );
 }

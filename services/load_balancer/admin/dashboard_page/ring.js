@@ -6,7 +6,8 @@
  * @property {number} serverId
  * @property {string} state
  * @property {boolean} serves is in the routing table
- * @property {number[]} slots of its virtual nodes
+ * @property {number} share of the keys, by the ring, 0 to 1
+ * @property {number[]} slots of its virtual nodes; none where the algorithm has no slots
  * @property {number} colour 1 to NUM_COLOURS
  */
 
@@ -31,6 +32,19 @@ export function owners(numSlots, replicas) {
     if (owner[slot] >= 0) next = owner[slot];
     else owner[slot] = next;
   }
+  return owner;
+}
+
+/**
+ * The same for an algorithm without slots: thousandths, side by side, as many as make its share.
+ * @param {RingReplica[]} replicas
+ */
+export function parts(replicas) {
+  const owner = new Int16Array(1000).fill(-1);
+  let end = 0;
+  replicas.forEach(({ share }, index) => {
+    owner.fill(index, Math.round(1000 * end), Math.round(1000 * (end += share)));
+  });
   return owner;
 }
 
@@ -77,12 +91,14 @@ const LABEL_GAP = 9; // units along the circle
  * and the way of one request if there is one. Slot 0 is at the top; clockwise is upwards.
  * @param {SVGElement} svg
  * @param {object} view
- * @param {number} view.numSlots
+ * @param {string} view.algorithm
+ * @param {boolean} view.hasSlots without: only shares are drawn
  * @param {RingReplica[]} view.replicas
- * @param {Int16Array} view.owner as `owners` returns
+ * @param {Int16Array} view.owner as `owners` returns, or `parts`
  * @param {object | null} view.route as GET /route answers
  */
-export function drawRing(svg, { numSlots, replicas, owner, route }) {
+export function drawRing(svg, { algorithm, hasSlots, replicas, owner, route }) {
+  const numSlots = owner.length;
   /** "x y" of a place on the ring, counted in slots. */
   const at = (place, radius) => {
     const angle = (2 * Math.PI * place) / numSlots;
@@ -100,11 +116,11 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
   };
 
   const drawing = [shape("circle", { class: "track", r: BAND, "stroke-width": BAND_WIDTH + 2 })];
-  if (numSlots <= MAX_DRAWN_SLOTS) {
+  if (hasSlots && numSlots <= MAX_DRAWN_SLOTS) {
     const spokes = { class: "slots", r: SLOTS, pathLength: numSlots, "stroke-dasharray": "0.3 0.7" };
     drawing.push(shape("circle", spokes));
   }
-  for (const quarter of [0, 1, 2, 3]) {
+  for (const quarter of hasSlots ? [0, 1, 2, 3] : []) {
     const slot = Math.round((quarter * numSlots) / 4);
     drawing.push(text(slot, NUMBERS, slot.toLocaleString("en")));
   }
@@ -127,7 +143,7 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
       ]),
     );
   });
-  if (route) drawing.push(...way());
+  if (route && hasSlots) drawing.push(...way());
   else drawing.push(centre(), ...(numVirtualNodes <= MAX_LABELLED ? labels() : []));
   svg.replaceChildren(...drawing);
 
@@ -169,6 +185,12 @@ export function drawRing(svg, { numSlots, replicas, owner, route }) {
   }
 
   function centre() {
+    if (!hasSlots) {
+      return shape("g", { class: "centre" }, [
+        shape("text", { y: -8, class: "figure" }, algorithm),
+        shape("text", { y: 14 }, "shares of the keys"),
+      ]);
+    }
     return shape("g", { class: "centre" }, [
       shape("text", { y: -8, class: "figure" }, numSlots.toLocaleString("en")),
       shape("text", { y: 14 }, "slots"),

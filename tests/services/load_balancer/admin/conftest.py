@@ -87,7 +87,7 @@ class Lab:
         self.settings = Settings(**({"preset": "assignment"} | settings))
         self.provisioner = Provisioner()
         self.events = EventLog()
-        self.membership = Membership(self.settings.ring_config, Thresholds(1, 1), self.events)
+        self.membership = Membership(self.settings.ring(), Thresholds(1, 1), self.events)
         self.controller = Controller(
             self.membership,
             DataPlane(),
@@ -95,12 +95,18 @@ class Lab:
             self.settings,
             self.events,
         )
-        server = SimpleNamespace(stats={}, in_flight={}, num_clients=0)
+        server: Any = SimpleNamespace(
+            stats={},
+            in_flight={},
+            num_clients=0,
+            route=lambda key: self.membership.table.route(key),
+        )
         self.membership.observers += [Answers(self.membership), self.controller]
         self.context = Context(
             self.settings,
             self.membership,
             self.controller,
+            server,
             self.events,
             Metrics(server, self.membership),
             loop,
