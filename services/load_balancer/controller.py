@@ -106,38 +106,59 @@ class Controller:
         """Adds `n` replicas, all or none: those of `hostnames`, and random names for the rest.
         Returns when they have answered a heartbeat and serve."""
         provisioner = self._managed("add replicas")
+        async with self._command:
+            await self._add(provisioner, self.names_to_add(n, hostnames))
+
+    def names_to_add(self, n: int, hostnames: Sequence[str]) -> list[str]:
+        """Whom `add` would add now. BadRequest, Conflict."""
+        self._managed("add replicas")
         if len(hostnames) > n:
             raise BadRequest("Length of hostname list is more than newly added instances")
-        async with self._command:
-            room = self._settings.max_replicas - len(self._membership.members)
-            if n > room:
-                raise Conflict(
-                    f"n must be at most {room}, for {self._settings.max_replicas} replicas in all,"
-                    f" got {n}"
-                )
-            await self._add(provisioner, [*hostnames, *self._random_names(n - len(hostnames))])
+        room = self._settings.max_replicas - len(self._membership.members)
+        if n > room:
+            raise Conflict(
+                f"n must be at most {room}, for {self._settings.max_replicas} replicas in all,"
+                f" got {n}"
+            )
+        self._membership.check_new(hostnames)
+        return [*hostnames, *self._random_names(n - len(hostnames))]
 
     async def remove(self, n: int, hostnames: Sequence[str]) -> None:
         """Removes `n` replicas: those of `hostnames`, and random others. Each leaves the table at
         once, ends its requests, and stops; returns when it has."""
         provisioner = self._managed("remove replicas")
+        async with self._command:
+            leaving = await self._leave(provisioner, self.names_to_remove(n, hostnames))
+        await asyncio.gather(*leaving)
+
+    def names_to_remove(self, n: int, hostnames: Sequence[str]) -> list[str]:
+        """Whom `remove` would remove now. BadRequest, UnknownReplica."""
+        self._managed("remove replicas")
         if len(hostnames) > n:
             raise BadRequest("Length of hostname list is more than removable instances")
-        async with self._command:
-            present = self._membership.joined
-            if n > len(present):
-                raise BadRequest(
-                    f"n must be at most {len(present)}, the number of replicas, got {n}"
-                )
-            self._check_named(hostnames)
-            others = [hostname for hostname in present if hostname not in hostnames]
-            chosen = self._any_of(others, n - len(hostnames))
-            leaving = await self._leave(provisioner, [*hostnames, *chosen])
-        await asyncio.gather(*leaving)
+        present = self._membership.joined
+        if n > len(present):
+            raise BadRequest(f"n must be at most {len(present)}, the number of replicas, got {n}")
+        self._check_named(hostnames)
+        others = [hostname for hostname in present if hostname not in hostnames]
+        return [*hostnames, *self._any_of(others, n - len(hostnames))]
 
     async def put(self, hostnames: Sequence[str]) -> None:
         """Makes the replicas exactly `hostnames`, listed so; returns when they all serve."""
         provisioner = self._managed("set the replicas")
+        async with self._command:
+            missing, surplus = self.names_to_put(hostnames)
+            self._membership.ring_with(also=missing, without=surplus)  # or nothing is done at all
+            await self._add(provisioner, missing)
+            leaving = await self._leave(provisioner, surplus)
+            await self._answering([self._membership.member(hostname) for hostname in hostnames])
+            self._membership.reorder(hostnames)
+            await self._save()
+        await asyncio.gather(*leaving)
+
+    def names_to_put(self, hostnames: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Whom `put` would add and whom it would remove now. BadRequest, Conflict."""
+        self._managed("set the replicas")
         for hostname in hostnames:
             check_hostname(hostname)
             if hostnames.count(hostname) > 1:
@@ -146,17 +167,11 @@ class Controller:
             raise Conflict(
                 f"hostnames must be at most {self._settings.max_replicas}, got {len(hostnames)}"
             )
-        async with self._command:
-            present = self._membership.joined
-            missing = [hostname for hostname in hostnames if hostname not in present]
-            surplus = [hostname for hostname in present if hostname not in hostnames]
-            self._membership.ring_with(also=missing, without=surplus)  # or nothing is done at all
-            await self._add(provisioner, missing)
-            leaving = await self._leave(provisioner, surplus)
-            await self._answering([self._membership.member(hostname) for hostname in hostnames])
-            self._membership.reorder(hostnames)
-            await self._save()
-        await asyncio.gather(*leaving)
+        present = self._membership.joined
+        missing = [hostname for hostname in hostnames if hostname not in present]
+        surplus = [hostname for hostname in present if hostname not in hostnames]
+        self._membership.check_new(missing)
+        return missing, surplus
 
     async def configure(self, empty: Placement) -> None:
         """Switches to a ring like `empty`; requests in flight end where they are, new ones follow

@@ -110,12 +110,32 @@ class Membership:
                 ring.remove(hostname)
         return ring
 
+    def ring_like(self, empty: Placement) -> Placement:
+        """A new ring like `empty`, members in the order of their ids, so that it depends on nothing
+        but configuration and members. Conflict if they do not fit."""
+        ring = empty.copy()
+        with ring_errors():
+            for member in sorted([*self.members.values()], key=lambda each: each.server_id):
+                ring.add(member.hostname, node_id=member.server_id)
+        return ring
+
+    def check_new(self, hostnames: Sequence[str]) -> None:
+        """BadRequest unless these can be names of replicas, Conflict if one is already."""
+        present = {name.lower(): name for name in list(self.members)}  # RFC 4343: without case
+        for hostname in hostnames:
+            check_hostname(hostname)
+            if (same := present.get(hostname.lower())) in self.members:
+                raise Conflict(f"hostname {hostname!r} is already present, as {same!r}")
+            if same is not None:
+                raise BadRequest(f"hostname {hostname!r} is given twice")
+            present[hostname.lower()] = hostname
+
     # Changes
 
     def reserve(self, hostnames: Sequence[str]) -> list[Member]:
         """Gives all of `hostnames` an id and slots, or none of them (BadRequest, Conflict).
         They serve nothing until `join`."""
-        self._check_new(hostnames)
+        self.check_new(hostnames)
         self.ring = self.ring_with(also=hostnames)
         members = [Member(name, self.ring.node(name).node_id) for name in hostnames]
         self.members |= {member.hostname: member for member in members}
@@ -165,13 +185,9 @@ class Membership:
         self._publish()
 
     def configure(self, empty: Placement) -> None:
-        """The ring is a new one like `empty`, members in the order of their ids, so that it depends
-        on nothing but configuration and members. Conflict if they do not fit; nothing changed."""
-        ring = empty.copy()
-        with ring_errors():
-            for member in sorted(self.members.values(), key=lambda member: member.server_id):
-                ring.add(member.hostname, node_id=member.server_id)
-        self.ring = ring
+        """The ring is now `ring_like(empty)`. Conflict if the members do not fit; nothing
+        changed."""
+        self.ring = ring = self.ring_like(empty)
         self._publish()
         self._events.record("ring", **ring.summary())
 
@@ -222,16 +238,6 @@ class Membership:
             member.answers.set()
         else:
             member.answers.clear()
-
-    def _check_new(self, hostnames: Sequence[str]) -> None:
-        present = {name.lower(): name for name in self.members}  # host names ignore case: RFC 4343
-        for hostname in hostnames:
-            check_hostname(hostname)
-            if (same := present.get(hostname.lower())) in self.members:
-                raise Conflict(f"hostname {hostname!r} is already present, as {same!r}")
-            if same is not None:
-                raise BadRequest(f"hostname {hostname!r} is given twice")
-            present[hostname.lower()] = hostname
 
     def _publish(self) -> None:
         joined = [member for member in self.members.values() if member.joined and member.replica]

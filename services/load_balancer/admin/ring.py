@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 
 from load_balancer import forecast, rings
 from load_balancer.admin.context import context
-from load_balancer.admin.schemas import Answer, RingChange, RouteQuery
+from load_balancer.admin.schemas import Answer, DryRun, RingChange, RouteQuery
 from load_balancer.errors import BadRequest, Conflict
 from ring import BoundedLoads, Circle, InvalidConfig, Placement, key_of
 
@@ -20,16 +20,23 @@ blueprint = APIBlueprint("ring", __name__, tag="Ring")
 def get_ring() -> Answer:
     """Configuration, and of each replica the share of request ids, and the slots of its virtual
     nodes if the algorithm has any."""
-    return Answer(message=_describe())
+    return Answer(message=_describe(context().membership.ring))
 
 
 @blueprint.put("/ring")
+@blueprint.input(DryRun, location="query")
 @blueprint.input(RingChange)
 @blueprint.output(Answer)
-def put_ring(json_data: RingChange) -> Answer:
-    """Change the ring under traffic; nothing is lost."""
-    context().run(context().controller.configure(_chosen(json_data)))
-    return Answer(message=_describe())
+def put_ring(query_data: DryRun, json_data: RingChange) -> Answer:
+    """Change the ring under traffic; nothing is lost. In a dry run, `moved` is the share of the
+    request ids that would change their replica."""
+    chosen = _chosen(json_data)
+    if query_data.dry_run:
+        present = context().membership.ring
+        ring = context().membership.ring_like(chosen)
+        return Answer(message=_describe(ring) | {"moved": forecast.moved(present, ring)})
+    context().run(context().controller.configure(chosen))
+    return Answer(message=_describe(context().membership.ring))
 
 
 @blueprint.get("/route")
@@ -77,11 +84,9 @@ def _chosen(change: RingChange) -> Placement:
         raise BadRequest(str(error)) from error
 
 
-def _describe() -> dict[str, Any]:
-    membership = context().membership
-    ring = membership.ring
+def _describe(ring: Placement) -> dict[str, Any]:
     inner = _inner(ring)
-    members = list(membership.members.values())  # a copy: the event loop may change them
+    members = list(context().membership.members.values())  # a copy: the event loop may change them
     states = {member.hostname: member.health.state for member in members}
     return {
         **rings.describe(ring),

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from load_balancer.rings import NAMES
@@ -140,13 +148,33 @@ class RingChange(_Input):
     base: Text = Field(None, description="of haproxy")
 
 
+def _yes(value: object) -> object:
+    if value not in ("0", "1", "false", "true", False):
+        raise PydanticCustomError("dry_run", "dry_run must be 1 or 0, got {got}", _got(value))
+    return value in ("1", "true")
+
+
+class DryRun(BaseModel):
+    dry_run: Annotated[bool, BeforeValidator(_yes)] = Field(
+        False, description="1: change nothing, and answer what would be"
+    )
+
+
 class RouteQuery(BaseModel):
     id: str = Field(description="request id: an integer as it is, any other text by its hash")
 
 
 class Replicas(BaseModel):
+    """`moved` and `shares` only in a dry run, and then all is as it would be."""
+
     N: int = Field(examples=[3])
     replicas: list[str] = Field(examples=[["Server1", "Server2", "Server3"]])
+    moved: float | None = Field(default=None, description="share of the request ids, in 0..1")
+    shares: dict[str, float] | None = Field(default=None, description="of each replica, in 0..1")
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class ReplicasAnswer(BaseModel):
