@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from labs import NAMES, Lab
+from load_balancer.events import Event
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from ring import ALGORITHMS, PRESETS, RingConfig, SlotRing
+from ring import ALGORITHMS, KEY_HASHES, PRESETS, VIRTUAL_NODE_HASHES, RingConfig, SlotRing
 
 pytestmark = pytest.mark.lab
 
@@ -121,6 +124,13 @@ def test_nothing_sticks_out_sideways(page: Page, lab: Lab, width: int, height: i
     expect(row(page, longest)).to_have_attribute("data-state", "alive")
     page.set_viewport_size({"width": width, "height": height})
     assert width >= page.evaluate("document.scrollingElement.scrollWidth")
+    # Nor out of the box that it stands in.
+    assert [] == page.evaluate(
+        """[...document.querySelectorAll("section *")].filter((each) => {
+          const box = each.closest("section").getBoundingClientRect();
+          return !each.closest("svg") && each.getBoundingClientRect().right > box.right;
+        }).map((each) => each.outerHTML.slice(0, 80))"""
+    )
 
 
 # What it does
@@ -246,6 +256,167 @@ def test_a_bound_is_told(page: Page, lab: Lab) -> None:
     expect(page.locator("#ring-config")).to_contain_text("65,536 slots")
     expect(page.locator("#ring-config")).to_contain_text(bounded)
     expect(page.locator("#events li").first).to_contain_text(bounded)
+
+
+# Whom it can be used by
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)])
+def test_axe_finds_nothing(
+    browser: Browser, lab: Lab, width: int, height: int, scheme: Any
+) -> None:
+    """axe-core's rules, on the page as it loads, with a request's way, a bound and a fault, and
+    with an algorithm that has no slots."""
+    size = {"width": width, "height": height}
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:
+        page = context.new_page()
+        page.goto(f"{lab.url}/dashboard")
+        expect(page.locator("#replicas tr")).to_have_count(3)
+        expect(page.locator("#events li")).not_to_have_count(0)
+        assert violations(page) == []
+        page.get_by_role("button", name="Show", exact=True).click()
+        lab.call("PUT", "/ring", json={"load_factor": 1.25})
+        press(page, "Server2", "Resume")
+        expect(row(page, "Server2").get_by_role("alert")).to_contain_text("not paused")
+        expect(page.locator("#route-order li")).to_have_count(3)
+        assert violations(page) == []
+        page.get_by_role("button", name="maglev").click()
+        expect(page.locator("#ring-config")).to_contain_text("Algorithm maglev")
+        assert violations(page) == []
+
+
+def violations(page: Page) -> list[tuple[str, str, list[str]]]:
+    """Rule, how bad, and where."""
+    found = Axe().run(page).response
+    assert found["passes"]
+    return [
+        (each["id"], each["impact"], [node["html"] for node in each["nodes"]])
+        for each in found["violations"]
+    ]
+
+
+# What it tells before it is done
+
+
+def told(lab: Lab, what: str, method: str, path: str, body: object) -> str:
+    """The sentence about a change that the API forecasts so."""
+    moved = lab.call(method, f"{path}?dry_run=1", json=body).json()["message"]["moved"]
+    return f"{what} moves {100 * moved:.1f} % of the keys."
+
+
+def test_what_a_button_will_move_is_told_first(page: Page, lab: Lab) -> None:
+    """On hover and on focus, and as the API says; then nothing has changed, and when pointer and
+    focus have left nothing is told."""
+    forecast = page.locator("#replicas-forecast")
+    named = {"n": 1, "hostnames": ["Server4"]}
+    page.get_by_label("Name").fill("Server4")
+    expect(forecast).to_have_text(told(lab, "Adding Server4", "POST", "/add", named))
+    one = {"n": 1, "hostnames": ["Server2"]}
+    row(page, "Server2").get_by_role("button", name="Remove").hover()
+    expect(forecast).to_have_text(told(lab, "Removing Server2", "DELETE", "/rm", one))
+    share = expected_shares(lab)["Server3"]
+    row(page, "Server3").get_by_role("button", name="Crash").focus()
+    expect(forecast).to_have_text(
+        f"Crashing Server3 moves its {share} of the keys to others, until it is replaced."
+    )
+    for name in ("Pause", "Resume"):
+        row(page, "Server3").get_by_role("button", name=name).focus()
+        expect(forecast).to_contain_text(f"{share} of the keys")
+    page.get_by_label("Request id").hover()
+    page.get_by_label("Request id").focus()
+    expect(forecast).to_be_empty()
+    assert lab.replicas() == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("seed-deployed", {"preset": "seed-deployed"}), ("jump", {"algorithm": "jump"})],
+)
+def test_what_a_ring_will_move_is_told_first(
+    page: Page, lab: Lab, name: str, change: dict[str, str]
+) -> None:
+    """Of a preset and of an algorithm."""
+    page.get_by_role("button", name=name).focus()
+    sentence = told(lab, f"Changing to {name}", "PUT", "/ring", change)
+    expect(page.locator("#ring-forecast")).to_have_text(sentence)
+
+
+def test_what_would_be_refused_is_told_first(page: Page) -> None:
+    """In the words of the refusal."""
+    page.get_by_label("Name").fill("Server2")
+    expect(page.locator("#replicas-forecast")).to_contain_text("already present")
+
+
+def test_on_a_touch_screen_the_first_tap_tells(browser: Browser, lab: Lab) -> None:
+    """And the second one does it."""
+    with browser.new_context(has_touch=True, viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        page.goto(f"{lab.url}/dashboard")
+        remove = row(page, "Server3").get_by_role("button", name="Remove")
+        remove.tap()
+        expect(page.locator("#replicas-forecast")).to_contain_text("Removing Server3 moves")
+        assert lab.replicas() == NAMES
+        remove.tap()
+        expect(row(page, "Server3")).to_have_count(0)
+        assert lab.replicas() == NAMES[:2]
+
+
+def test_the_two_hash_functions_can_be_chosen(page: Page, lab: Lab) -> None:
+    """All there are; what the choice moves is told first; where H alone can be chosen, it is."""
+    key_hash, node_hash = page.locator("#key-hash"), page.locator("#virtual-node-hash")
+    assert key_hash.locator("option").all_inner_texts() == list(KEY_HASHES)
+    assert node_hash.locator("option").all_inner_texts() == list(VIRTUAL_NODE_HASHES)
+    expect(key_hash).to_have_value("splitmix64")
+    key_hash.select_option("knuth")
+    node_hash.select_option("crc32")
+    change = {"hash": "knuth", "virtual_node_hash": "crc32"}
+    sentence = told(lab, "Changing to these hashes", "PUT", "/ring", change)
+    expect(page.locator("#ring-forecast")).to_have_text(sentence)
+    page.locator("#hashes").get_by_role("button", name="Use").click()
+    expect(page.locator("#ring-config")).to_contain_text(
+        "request ids: knuth; of virtual nodes: crc32"
+    )
+    for hostname, share in expected_shares(lab).items():
+        expect(row(page, hostname).locator(".share")).to_have_text(share)
+    page.get_by_role("button", name="rendezvous").click()
+    expect(node_hash).to_be_hidden()
+    page.get_by_role("button", name="nginx").click()
+    expect(key_hash).to_be_hidden()
+
+
+# What it shows of time
+
+
+def test_what_is_served_is_shown_beside_what_was_predicted(page: Page, lab: Lab) -> None:
+    """Since the last change of the table, in shares of all answers."""
+    owner = lab.call("GET", "/route?id=132574").json()["message"]["replica"]
+    for _ in range(5):
+        lab.call("GET", "/home", headers={"X-Request-ID": "132574"})
+    for hostname in NAMES:
+        expected = "100.0 %" if hostname == owner else "0.0 %"
+        expect(row(page, hostname).locator(".served")).to_have_text(expected)
+    lab.call("PUT", "/ring", json={"algorithm": "nginx"})
+    expect(row(page, owner).locator(".served")).to_have_text("–")
+
+
+def test_n_over_time_is_drawn(page: Page, lab: Lab) -> None:
+    """A step for each change, told in words, too."""
+    history = page.locator("#history")
+    expect(history.locator("title")).to_have_text("N over the last five minutes: 3, now 3")
+    lab.call("POST", "/add", json={"n": 1, "hostnames": ["Server4"]})
+    expect(history.locator("title")).to_have_text(
+        "N over the last five minutes: from 3 to 4, now 4"
+    )
+    assert history.locator("path").get_attribute("d").count("V") == 1
+
+
+def test_every_kind_of_event_is_known(page: Page) -> None:
+    """The page listens for each by its name; one that it did not know would not be shown."""
+    names = page.evaluate("import('/dashboard/api.js').then(({EVENT_KINDS}) => EVENT_KINDS)")
+    assert set(names) == set(re.findall(r"[a-z]+", Event.__doc__.split("one of")[1]))
+    for name in names:
+        expect(page.locator(f"#mark-{name}")).to_have_count(1)
 
 
 def test_a_lost_connection_is_told_and_mended(page: Page, lab: Lab) -> None:

@@ -74,7 +74,8 @@ export function follow({ onOpen, onEvent, onLost }) {
 
 /** As in load_balancer/events.py. */
 export const EVENT_KINDS = [
-  "joined", "suspect", "alive", "dead", "replaced", "draining", "drained", "ring",
+  "joined", "suspect", "alive", "dead", "replaced", "draining", "drained", "ejected", "readmitted",
+  "ring",
 ];
 const RECONNECT_MS = 1000;
 

@@ -16,6 +16,9 @@ const SENTENCES = {
     by === hostname ? `A fresh ${hostname} took its place.` : `${by} took the place of ${hostname}.`,
   draining: ({ hostname }) => `${hostname} left the ring and ends its requests.`,
   drained: ({ hostname }) => `${hostname} has stopped.`,
+  ejected: ({ hostname, failures, for_s }) =>
+    `${hostname} failed ${failures} times in a row: no requests for ${for_s} s.`,
+  readmitted: ({ hostname }) => `${hostname} gets requests again.`,
   ring: ({ num_slots: slots = null, num_virtual_nodes: virtual_nodes, ...others }) => {
     const { id, time, kind, ...parameters } = others;
     const ring = { load_factor: null, ...parameters, slots, virtual_nodes: virtual_nodes ?? null };

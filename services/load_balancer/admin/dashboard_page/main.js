@@ -3,6 +3,8 @@
 import { call, follow, readMetrics } from "./api.js";
 import { describeRing } from "./describe.js";
 import { logEvent } from "./events.js";
+import { foretell, percent } from "./forecast.js";
+import { History } from "./history.js";
 import { coalesced, element, perform, setText } from "./page.js";
 import { ReplicaTable } from "./replicas.js";
 import { drawRing, NUM_COLOURS, owners, parts, slotCounts } from "./ring.js";
@@ -24,13 +26,21 @@ let tableVersion = 0;
 /** What does not work now; "" for what does. */
 const troubles = { answers: "", events: "Connecting." };
 
-const table = new ReplicaTable(element("replicas"), element("replica-row"), {
-  onPoint(hostname) {
-    pointedAt = hostname;
-    fadeOthers();
+const table = new ReplicaTable(
+  element("replicas"),
+  element("replica-row"),
+  element("replicas-forecast"),
+  {
+    onPoint(hostname) {
+      pointedAt = hostname;
+      fadeOthers();
+    },
+    onFocusLost: () => element("add-hostname").focus(),
   },
-  onFocusLost: () => element("add-hostname").focus(),
-});
+);
+const history = new History(element("history"));
+/** N as of the last refresh. @type {number | null} */
+let numReplicas = null;
 
 const refresh = coalesced(async () => {
   const id = routeId;
@@ -40,7 +50,8 @@ const refresh = coalesced(async () => {
       call("GET", "/rep"),
       id === null ? null : askRoute(id).catch(() => null), // with the last replica goes the way
     ]);
-    show(ring, present.N);
+    numReplicas = present.N;
+    show(ring);
     if (id === routeId) showRoute(id, route);
     else refresh(); // another was asked for meanwhile
     setTrouble("answers", "");
@@ -50,7 +61,7 @@ const refresh = coalesced(async () => {
   }
 });
 
-function show(ring, numReplicas) {
+function show(ring) {
   const replicas = readReplicas(ring);
   const hasSlots = ring.slots !== null;
   const owner = hasSlots ? owners(ring.slots, replicas) : parts(replicas);
@@ -73,6 +84,27 @@ function show(ring, numReplicas) {
     const isPresent = preset ? preset === ring.preset : algorithm === ring.algorithm;
     button.setAttribute("aria-pressed", String(isPresent));
   }
+  showHashes(ring);
+}
+
+/** The two functions, where the algorithm lets one choose; not while somebody is choosing. */
+function showHashes(ring) {
+  const form = element("hashes");
+  const hasVirtualNodes = ring.virtual_node_hash !== null;
+  form.hidden = ring.hash === null;
+  for (const part of [element("virtual-node-hash"), element("virtual-node-hash").labels[0]]) {
+    part.hidden = !hasVirtualNodes;
+  }
+  if (form.contains(document.activeElement)) return;
+  element("key-hash").value = ring.hash ?? "";
+  if (hasVirtualNodes) element("virtual-node-hash").value = ring.virtual_node_hash;
+}
+
+/** What the form asks for, as PUT /ring takes it. */
+function chosenHashes() {
+  const virtualNodes = element("virtual-node-hash");
+  const chosen = { hash: element("key-hash").value };
+  return virtualNodes.hidden ? chosen : { ...chosen, virtual_node_hash: virtualNodes.value };
 }
 
 /** Draws the ring with the way of request `id`; without one if either is null. */
@@ -158,12 +190,13 @@ async function poll() {
   if (!document.hidden) {
     try {
       const metrics = await readMetrics();
-      table.count(metrics.replicas);
+      table.count(metrics.replicas, metrics.tableVersion);
       // Not every change is an event: a replica that is still starting has its slots already.
       if (metrics.tableVersion !== tableVersion) {
         tableVersion = metrics.tableVersion;
         await refresh();
       }
+      if (numReplicas !== null) history.add(numReplicas);
     } catch (error) {
       tableVersion = 0;
       setTrouble("answers", error.message);
@@ -172,15 +205,23 @@ async function poll() {
   setTimeout(poll, POLL_MS);
 }
 
+const nameToAdd = () => element("add-hostname").value.trim();
+const addition = () => ({ n: 1, hostnames: nameToAdd() ? [nameToAdd()] : [] });
+
 element("add").addEventListener("submit", (event) => {
   event.preventDefault();
-  const input = element("add-hostname");
-  const hostname = input.value.trim();
   perform(event.submitter, element("add-fault"), async () => {
-    await call("POST", "/add", { n: 1, hostnames: hostname ? [hostname] : [] });
-    input.value = "";
+    await call("POST", "/add", addition());
+    element("add-hostname").value = "";
   });
 });
+
+for (const control of element("add").querySelectorAll("input, button")) {
+  foretell(control, element("replicas-forecast"), async () => {
+    const { moved } = await call("POST", "/add?dry_run=1", addition());
+    return `Adding ${nameToAdd() || "a replica"} moves ${percent(moved)} of the keys.`;
+  });
+}
 
 element("route").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -196,13 +237,27 @@ element("route-clear").addEventListener("click", () => {
   element("route-id").focus();
 });
 
+async function tellRing(name, change) {
+  const { moved } = await call("PUT", "/ring?dry_run=1", change);
+  return `Changing to ${name} moves ${percent(moved)} of the keys.`;
+}
+
 for (const button of ringButtons()) {
   const { preset, algorithm } = button.dataset;
+  const change = preset ? { preset } : { algorithm };
+  foretell(button, element("ring-forecast"), () => tellRing(preset ?? algorithm, change));
   button.addEventListener("click", () =>
-    perform(button, element("presets-fault"), () =>
-      call("PUT", "/ring", preset ? { preset } : { algorithm }),
-    ),
+    perform(button, element("presets-fault"), () => call("PUT", "/ring", change)),
   );
+}
+
+element("hashes").addEventListener("submit", (event) => {
+  event.preventDefault();
+  perform(event.submitter, element("presets-fault"), () => call("PUT", "/ring", chosenHashes()));
+});
+
+for (const control of element("hashes").querySelectorAll("select, button")) {
+  foretell(control, element("ring-forecast"), () => tellRing("these hashes", chosenHashes()));
 }
 
 element("send").addEventListener("click", () =>
