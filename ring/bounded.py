@@ -11,6 +11,8 @@ arXiv:1608.01350.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -25,10 +27,15 @@ Bearer = TypeVar("Bearer")
 
 
 def capacity_of(load_factor: float, num_keys: int, weight: int, weights: int) -> int:
-    """⌈c · num_keys · weight / weights⌉, exact for every c that a float can hold. weight: of one
-    node; weights: of all together. With equal ones these are 1 and n."""
-    over, under = load_factor.as_integer_ratio()
+    """⌈c · num_keys · weight / weights⌉, exact, and c as it is written: 1.1 is 11/10, though the
+    float is a little more. weight: of one node; weights: of all. With equal ones, 1 and n."""
+    over, under = _as_written(load_factor)
     return -(-over * num_keys * weight // (under * weights))
+
+
+@lru_cache(64)  # asked for each key
+def _as_written(number: float) -> tuple[int, int]:
+    return Decimal(repr(number)).as_integer_ratio()
 
 
 def first_below(

@@ -82,6 +82,9 @@ FUNCTIONS: Mapping[str, Callable[[bytes], int]] = MappingProxyType(
 )
 
 
+BASES = ("number", "hashed")  # what a server's points are numbered from
+
+
 def server_numbers(explicit: Sequence[int | None]) -> list[int]:
     """The numbers of servers in the order of their lines; None where a line has no `id`.
 
@@ -125,8 +128,8 @@ class HAProxyRing(PointRing):
         if function is not None and function not in FUNCTIONS:
             known = ", ".join(FUNCTIONS)
             raise InvalidConfig(f"function must be one of {known}, got {function!r}")
-        if base not in ("number", "hashed"):
-            raise InvalidConfig(f"base must be number or hashed, got {base!r}")
+        if base not in BASES:
+            raise InvalidConfig(f"base must be one of {', '.join(BASES)}, got {base!r}")
         self._given = {"function": function, "avalanche": avalanche, "base": base}
         self._function = FUNCTIONS[function or "sdbm"]
         self._avalanche = function is None if avalanche is None else avalanche

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from load_balancer import log
 from load_balancer.admin import AdminServer, Context, create_app
 from load_balancer.controller import Controller
 from load_balancer.errors import LoadBalancerError
@@ -58,7 +59,13 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
     controller = Controller(membership, server, provisioner, settings, events)
     membership.observers += [server, heartbeats, controller]
     context = Context(
-        settings, membership, controller, server, events, Metrics(server, membership), server.loop
+        settings,
+        membership,
+        controller,
+        server,
+        events,
+        Metrics(server, membership, events),
+        server.loop,
     )
     admin = AdminServer(create_app(context), admin_socket)
     try:
@@ -112,7 +119,7 @@ def _raise_descriptor_limit() -> None:
 def main() -> None:
     settings = from_command_line()
     _raise_descriptor_limit()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log.configure()
     with tempfile.TemporaryDirectory(prefix="load-balancer-") as folder:
         try:
             uvloop.run(serve(settings, Path(folder) / "admin.sock"))

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ from load_balancer.errors import (
     ReplicaNotAnswering,
 )
 from load_balancer.events import EventLog
+from load_balancer.health import State
 from load_balancer.membership import Member, Membership, check_hostname
 from load_balancer.provisioner_client import Provisioned, ProvisionerClient
 from load_balancer.routing import Replica, RoutingTable
@@ -71,6 +73,7 @@ class Controller:
         self._healing: dict[Member, asyncio.Task[None]] = {}
         self._deaths: WeakKeyDictionary[Member, list[float]] = WeakKeyDictionary()
         self._saving = asyncio.Lock()
+        self._haste = asyncio.Event()  # set while a command waits for the healed
 
     # Starting and stopping
 
@@ -132,13 +135,13 @@ class Controller:
         await asyncio.gather(*leaving)
 
     def names_to_remove(self, n: int, hostnames: Sequence[str]) -> list[str]:
-        """Whom `remove` would remove now. BadRequest, UnknownReplica."""
+        """Whom `remove` would remove now. BadRequest, Conflict, UnknownReplica."""
         self._managed("remove replicas")
         if len(hostnames) > n:
             raise BadRequest("Length of hostname list is more than removable instances")
         present = self._membership.joined
         if n > len(present):
-            raise BadRequest(f"n must be at most {len(present)}, the number of replicas, got {n}")
+            raise Conflict(f"n must be at most {len(present)}, the number of replicas, got {n}")
         self._check_named(hostnames)
         others = [hostname for hostname in present if hostname not in hostnames]
         return [*hostnames, *self._any_of(others, n - len(hostnames))]
@@ -151,7 +154,11 @@ class Controller:
             self._membership.ring_with(also=missing, without=surplus)  # or nothing is done at all
             await self._add(provisioner, missing)
             leaving = await self._leave(provisioner, surplus)
-            await self._answering([self._membership.member(hostname) for hostname in hostnames])
+            self._haste.set()
+            try:
+                await self._answering([self._membership.member(name) for name in hostnames])
+            finally:
+                self._haste.clear()
             self._membership.reorder(hostnames)
             await self._save()
         await asyncio.gather(*leaving)
@@ -177,7 +184,11 @@ class Controller:
         """Switches to a ring like `empty`; requests in flight end where they are, new ones follow
         the new one."""
         async with self._command:
-            self._membership.configure(empty)
+            while True:  # beside the loop, for a large ring takes long; the members may change
+                ring = await asyncio.to_thread(self._membership.ring_like, empty)
+                if self._membership.is_ring_of_all(ring):
+                    break
+            self._membership.take_over(ring)
             await self._save()
 
     async def crash(self, hostname: str) -> None:
@@ -185,6 +196,11 @@ class Controller:
         await self._fault("crash", hostname)
 
     async def pause(self, hostname: str) -> None:
+        """Freezes it. Conflict while it is starting: nobody could tell it from one that is slow."""
+        self._managed("pause a replica")
+        member = self._membership.member(hostname)
+        if member.replica is None or member.health.state is State.STARTING:
+            raise Conflict(f"{hostname!r} is starting; it can be paused when it has answered")
         await self._fault("pause", hostname)
 
     async def resume(self, hostname: str) -> None:
@@ -341,7 +357,9 @@ class Controller:
 
     async def _heal(self, provisioner: ProvisionerClient, member: Member) -> None:
         """Puts a fresh replica in the dead one's place, however long it takes."""
-        await asyncio.sleep(self._delay_before_healing(member))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._delay_before_healing(member)):
+                await self._haste.wait()
         dead = member.hostname
         if self._settings.replacement_name == "random":
             try:

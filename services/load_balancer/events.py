@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,12 +46,15 @@ class EventLog:
         self._ids = itertools.count(1)
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
+        self.counts = Counter[str]()  # by kind, of all there ever were
 
     def record(self, kind: str, **detail: object) -> None:
-        logger.info("%s %s", kind, " ".join(f"{name}={value}" for name, value in detail.items()))
         with self._changed:
-            self._events.append(Event(next(self._ids), round(time.time(), 6), kind, detail))
+            event = Event(next(self._ids), round(time.time(), 6), kind, detail)
+            self.counts[kind] += 1
+            self._events.append(event)
             self._changed.notify_all()
+        logger.info("%s", event.as_json(), extra={"event": event})
 
     def since(self, last_id: int) -> list[Event]:
         """The kept events that came after the one numbered `last_id`, oldest first; all of them if

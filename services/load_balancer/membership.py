@@ -126,8 +126,10 @@ class Membership:
             check_hostname(hostname)
             if (same := present.get(hostname.lower())) in self.members:
                 raise Conflict(f"hostname {hostname!r} is already present, as {same!r}")
-            if same is not None:
+            if same == hostname:
                 raise BadRequest(f"hostname {hostname!r} is given twice")
+            if same is not None:
+                raise Conflict(f"hostname {hostname!r} is given twice, the other time as {same!r}")
             present[hostname.lower()] = hostname
 
     # Changes
@@ -187,7 +189,16 @@ class Membership:
     def configure(self, empty: Placement) -> None:
         """The ring is now `ring_like(empty)`. Conflict if the members do not fit; nothing
         changed."""
-        self.ring = ring = self.ring_like(empty)
+        self.take_over(self.ring_like(empty))
+
+    def is_ring_of_all(self, ring: Placement) -> bool:
+        """Whether its nodes are the members, under their ids."""
+        nodes = {name: ring.node(name).node_id for name in ring.nodes}
+        return nodes == {name: member.server_id for name, member in self.members.items()}
+
+    def take_over(self, ring: Placement) -> None:
+        """Keys go where this ring of all members says."""
+        self.ring = ring
         self._publish()
         self._events.record("ring", **ring.summary())
 

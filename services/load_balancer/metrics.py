@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -14,6 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from load_balancer.events import EventLog
 from load_balancer.health import State
 from load_balancer.membership import Membership
 from load_balancer.proxy.pool import LATENCY_BUCKETS_S
@@ -24,11 +25,13 @@ class Metrics(Collector):
     """Reads counters that others write without a lock: each is exact, their sum may be an instant
     apart."""
 
-    def __init__(self, server: Server, membership: Membership) -> None:
+    def __init__(self, server: Server, membership: Membership, events: EventLog) -> None:
         self._server = server
         self._membership = membership
+        self._events = events
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # CPU, memory, descriptors, by their usual names
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
@@ -77,6 +80,12 @@ class Metrics(Collector):
         version = CounterMetricFamily(
             "ringlab_table_version", "Routing tables published", self._membership.table.version
         )
+        replacements = CounterMetricFamily(
+            "ringlab_replacements", "Dead replicas replaced", self._events.counts["replaced"]
+        )
+        events = CounterMetricFamily("ringlab_events", "What has happened", labels=["kind"])
+        for kind, count in sorted([*self._events.counts.items()]):
+            events.add_metric([kind], count)
         yield from (
             requests,
             losses,
@@ -87,4 +96,6 @@ class Metrics(Collector):
             health,
             clients,
             version,
+            replacements,
+            events,
         )

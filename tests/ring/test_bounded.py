@@ -63,10 +63,11 @@ def test_weights_bound_in_proportion() -> None:
 
 
 def test_capacity_is_exact() -> None:
-    """No float decides whether a whole number is reached: 1.1 is a little more than 11/10."""
+    """No float decides whether a whole number is reached: 1.1 is 11/10, as it is written."""
     assert 5 == capacity_of(1.25, 12, 1, 3)
     assert 6 == capacity_of(1.25, 13, 1, 3)
-    assert 12 == capacity_of(1.1, 10, 1, 1)
+    assert 11 == capacity_of(1.1, 10, 1, 1)
+    assert 21 == capacity_of(1.05, 60, 1, 3)
 
 
 def test_first_below() -> None:

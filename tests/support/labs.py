@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,37 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@contextmanager
+def process_lab_in(folder: Path, name: str, **settings: str) -> Iterator[Lab]:
+    """Provisioner and load balancer as processes on a free port, with these settings in their
+    environment; the playbooks have tests of their own."""
+    lab = Lab(name, "process", free_port())
+    settings |= {
+        "PROVISIONER_RUNTIME": "process",
+        "PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
+        "PROVISIONER_DIRECTORY": str(folder / "replicas"),
+        "LOAD_BALANCER_BIND": f"127.0.0.1:{lab.port}",
+        "LOAD_BALANCER_PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
+    }
+    services = [
+        subprocess.Popen([sys.executable, "-m", module], env=os.environ | settings)
+        for module in ("provisioner", "load_balancer")
+    ]
+    try:
+        yield lab
+    finally:
+        for service in reversed(services):
+            service.terminate()
+            service.wait(timeout=20)
+        _kill_replicas(folder / "replicas")
+
+
+def _kill_replicas(records: Path) -> None:
+    """Replicas outlive their provisioner, by design."""
+    for path in records.glob("*.json"):
+        try:
+            os.kill(json.loads(path.read_text())["process"]["pid"], signal.SIGKILL)
+        except ProcessLookupError:
+            continue

@@ -12,7 +12,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 from werkzeug.exceptions import HTTPException as WerkzeugError
 
-from load_balancer.admin import dashboard, faults, observation, replicas, ring
+from load_balancer.admin import contract, dashboard, faults, observation, replicas, ring
 from load_balancer.admin.context import EXTENSION, Context, context
 from load_balancer.errors import LoadBalancerError
 
@@ -31,6 +31,7 @@ def create_app(its_context: Context) -> APIFlask:
         app.register_blueprint(module.blueprint)
     app.before_request(_guard)
     app.error_processor(_api_error)
+    app.spec_processor(contract.complete)
     app.register_error_handler(LoadBalancerError, _our_error)
     app.register_error_handler(WerkzeugError, _werkzeug_error)
     app.register_error_handler(RecursionError, _nested_too_deeply)
@@ -56,6 +57,8 @@ def _guard() -> None:
             "Authorization must carry this lab's admin token: Bearer, or as Basic's password",
             www_authenticate=WWWAuthenticate("basic", {"realm": "ringlab"}),
         )
+    if request.routing_exception is not None:
+        return  # there is no such call, and that is what will be said
     if request.method in ("POST", "PUT", "DELETE") and not request.is_json:
         # Other types can be sent from any page's form without asking us first.
         raise UnsupportedMediaType(

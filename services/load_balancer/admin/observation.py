@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from load_balancer.admin.context import context
+from load_balancer.admin.schemas import EventsQuery
 from load_balancer.errors import BadRequest
 
 blueprint = APIBlueprint("observation", __name__, tag="Observation")
@@ -17,28 +19,46 @@ blueprint = APIBlueprint("observation", __name__, tag="Observation")
 MAX_STREAMS = 40  # each holds a thread of the admin API
 KEEPALIVE_S = 5.0
 
+_EVENTS: Any = {
+    "description": "Events",
+    "content": {
+        "text/event-stream": {"schema": {"type": "string"}},
+        "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+    },
+}
+_METRICS: Any = {
+    "description": "Counters",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
+
 _streams = threading.BoundedSemaphore(MAX_STREAMS)
 
 
 @blueprint.get("/events")
-@blueprint.doc(responses={200: "text/event-stream"})
-def get_events() -> Response:
-    """What happens from now on, or after event `since`, as server-sent events; with
-    `Accept: application/json`, what has happened, as a list."""
+@blueprint.input(EventsQuery, location="query")
+@blueprint.doc(responses={200: _EVENTS})
+def get_events(query_data: EventsQuery) -> Response:
+    """What happens from now on, or after event `since`, as server-sent events.
+
+    With `Accept: application/json`, what has happened, as a list. `Last-Event-ID` counts before
+    `since`.
+    """
     events = context().events
-    since = request.headers.get("Last-Event-ID") or request.args.get("since")
-    if since is not None and not (since.isascii() and since.isdecimal()):
-        raise BadRequest(f"since must be the number of an event, got {since!r}")
+    since = query_data.since if "since" in query_data.model_fields_set else None
+    if (resumed := request.headers.get("Last-Event-ID")) is not None:
+        if not (resumed.isascii() and resumed.isdecimal()):
+            raise BadRequest(f"Last-Event-ID must be the number of an event, got {resumed!r}")
+        since = int(resumed)
     wants_json = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
     if wants_json == "application/json":
         return Response(
-            "[" + ",".join(event.as_json() for event in events.since(int(since or 0))) + "]",
+            "[" + ",".join(event.as_json() for event in events.since(since or 0)) + "]",
             mimetype="application/json",
         )
     if not _streams.acquire(blocking=False):
         raise ServiceUnavailable(f"there are {MAX_STREAMS} event streams, and no room for more")
     response = Response(
-        _stream(events.last_id if since is None else int(since)), mimetype="text/event-stream"
+        _stream(events.last_id if since is None else since), mimetype="text/event-stream"
     )
     response.call_on_close(_streams.release)
     response.headers["Cache-Control"] = "no-store"
@@ -50,7 +70,7 @@ def _stream(last_id: int) -> Iterator[str]:
 
 
 @blueprint.get("/metrics")
-@blueprint.doc(responses={200: "text/plain"})
+@blueprint.doc(responses={200: _METRICS})
 def get_metrics() -> Response:
     """Counters in Prometheus's text format."""
     return Response(context().metrics.text(), content_type="text/plain; version=0.0.4")

@@ -18,8 +18,7 @@ blueprint = APIBlueprint("ring", __name__, tag="Ring")
 @blueprint.get("/ring")
 @blueprint.output(Answer)
 def get_ring() -> Answer:
-    """Configuration, and of each replica the share of request ids, and the slots of its virtual
-    nodes if the algorithm has any."""
+    """Configuration; of each replica its share of the request ids, and its slots if any."""
     return Answer(message=_describe(context().membership.ring))
 
 
@@ -28,8 +27,10 @@ def get_ring() -> Answer:
 @blueprint.input(RingChange)
 @blueprint.output(Answer)
 def put_ring(query_data: DryRun, json_data: RingChange) -> Answer:
-    """Change the ring under traffic; nothing is lost. In a dry run, `moved` is the share of the
-    request ids that would change their replica."""
+    """Change the ring under traffic; nothing is lost.
+
+    In a dry run, `moved` is the share of the request ids that would change their replica.
+    """
     chosen = _chosen(json_data)
     if query_data.dry_run:
         present = context().membership.ring

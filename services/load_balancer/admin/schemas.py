@@ -5,6 +5,7 @@ Messages of our own, because the caller is told the value that was wrong and wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,13 +14,22 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from load_balancer.rings import NAMES
-from ring import PRESETS
+from load_balancer.settings import HOSTNAME
+from ring import KEY_HASHES, PRESETS, PROBINGS, VIRTUAL_NODE_HASHES
+from ring.anchor import MAX_CAPACITY
+from ring.bounded import MAX_LOAD_FACTOR
+from ring.config import MAX_SLOTS
+from ring.haproxy import BASES, FUNCTIONS
+from ring.maglev import MAX_TABLE_SIZE
+
+MAX_NAMES = 64  # in one call; as many replicas as there are at most, unless settings say otherwise
 
 
 def _count(value: object) -> object:
@@ -29,13 +39,15 @@ def _count(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    if value is None:
-        return []
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise PydanticCustomError(
             "hostnames", "hostnames must be a list of strings, got {got}", _got(value)
         )
     return value
+
+
+def _names_or_none(value: object) -> object:
+    return [] if value is None else _names(value)
 
 
 def _name(value: object) -> object:
@@ -45,13 +57,13 @@ def _name(value: object) -> object:
 
 
 def _integer(value: object) -> object:
-    if value is not None and type(value) is not int:
+    if type(value) is not int:
         raise PydanticCustomError("integer", "must be an integer, got {got}", _got(value))
     return value
 
 
 def _table(value: object) -> object:
-    if value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return value
     raise PydanticCustomError(
         "table", "must be a list of hostnames, one for each slot, got {got}", _got(value)
@@ -59,13 +71,13 @@ def _table(value: object) -> object:
 
 
 def _text(value: object) -> object:
-    if value is not None and not isinstance(value, str):
+    if not isinstance(value, str):
         raise PydanticCustomError("text", "must be a string, got {got}", _got(value))
     return value
 
 
 def _flag(value: object) -> object:
-    if value is not None and type(value) is not bool:
+    if type(value) is not bool:
         raise PydanticCustomError("flag", "must be true or false, got {got}", _got(value))
     return value
 
@@ -81,14 +93,48 @@ def _got(value: object) -> dict[str, str]:
     return {"got": shown if len(shown) <= 80 else f"{shown[:77]}..."}
 
 
-Count = Annotated[int, BeforeValidator(_count)]
+def _described(**schema: Any) -> WithJsonSchema:
+    """What clients read; what is checked says it in words of our own."""
+    return WithJsonSchema(schema)
+
+
+def _one_of(names: Iterable[str]) -> WithJsonSchema:
+    return _described(type="string", enum=list(names))
+
+
+_HOSTNAME = {"type": "string", "pattern": f"^{HOSTNAME.pattern}$"}
+_NAMES = {"type": "array", "items": _HOSTNAME, "uniqueItems": True}
+
+Count = Annotated[int, BeforeValidator(_count), _described(type="integer", minimum=1)]
 Name = Annotated[str, BeforeValidator(_name)]
-Names = Annotated[list[str], BeforeValidator(_names)]
-Integer = Annotated[int | None, BeforeValidator(_integer)]
-Table = Annotated[list[str] | None, BeforeValidator(_table)]
-Flag = Annotated[bool | None, BeforeValidator(_flag)]
-Factor = Annotated[float | None, BeforeValidator(_factor)]
-Text = Annotated[str | None, BeforeValidator(_text)]
+Names = Annotated[list[str], BeforeValidator(_names), _described(**_NAMES)]
+NamesOrNone = Annotated[
+    list[str], BeforeValidator(_names_or_none), _described(**_NAMES | {"type": ["array", "null"]})
+]
+_Integer = BeforeValidator(_integer)
+Slots = Annotated[int, _Integer, _described(type="integer", minimum=1, maximum=MAX_SLOTS)]
+Positive = Annotated[int, _Integer, _described(type="integer", minimum=1)]
+TableSize = Annotated[int, _Integer, _described(type="integer", minimum=2, maximum=MAX_TABLE_SIZE)]
+Capacity = Annotated[int, _Integer, _described(type="integer", minimum=1, maximum=MAX_CAPACITY)]
+Table = Annotated[
+    list[str],
+    BeforeValidator(_table),
+    _described(type="array", items=_HOSTNAME, minItems=1, maxItems=MAX_SLOTS),
+]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Factor = Annotated[
+    float | None,
+    BeforeValidator(_factor),
+    _described(type=["number", "null"], exclusiveMinimum=1, maximum=MAX_LOAD_FACTOR),
+]
+_Text = BeforeValidator(_text)
+Algorithm = Annotated[str, _Text, _one_of(NAMES)]
+Preset = Annotated[str, _Text, _one_of(PRESETS)]
+Hash = Annotated[str, _Text, _one_of(KEY_HASHES)]
+VirtualNodeHash = Annotated[str, _Text, _one_of(VIRTUAL_NODE_HASHES)]
+Probing = Annotated[str, _Text, _one_of(PROBINGS)]
+Function = Annotated[str, _Text, _one_of(FUNCTIONS)]
+Base = Annotated[str, _Text, _one_of(BASES)]
 
 
 class _Input(BaseModel):
@@ -107,11 +153,22 @@ class _Input(BaseModel):
         return value
 
 
+def _no_more_names_than_n(schema: dict[str, Any]) -> None:
+    """JSON Schema cannot compare two values, but it can list all cases there are."""
+    schema["properties"]["hostnames"]["maxItems"] = MAX_NAMES
+    schema["anyOf"] = [
+        {"properties": {"n": {"minimum": n}, "hostnames": {"maxItems": n}}}
+        for n in range(1, MAX_NAMES + 1)
+    ]
+
+
 class AddOrRemove(_Input):
     """`n` replicas, of which those in `hostnames` are named."""
 
-    n: Count = Field(ge=1, examples=[2])
-    hostnames: Names = Field(default_factory=list, examples=[["Server4"]])
+    model_config = ConfigDict(json_schema_extra=_no_more_names_than_n)
+
+    n: Count = Field(examples=[2])
+    hostnames: NamesOrNone = Field(default_factory=list, examples=[["Server4"]])
 
 
 class Hostnames(_Input):
@@ -124,28 +181,36 @@ class Hostname(_Input):
     hostname: Name = Field(examples=["Server2"])
 
 
+def _some_of_them(schema: dict[str, Any]) -> None:
+    schema["minProperties"] = 1
+    for each in schema["properties"].values():
+        del each["default"]  # what is not given stays
+
+
 class RingChange(_Input):
     """Begins with a `preset`, with another `algorithm`, with a `table` of its slots, or else with
     the present ring, and changes what else is given; each algorithm accepts its own."""
 
-    algorithm: Text = Field(None, examples=["rendezvous"], description=", ".join(NAMES))
-    preset: Text = Field(None, examples=["assignment"], description=", ".join(PRESETS))
-    hash: Text = Field(None, description="H, of a request id, whatever the algorithm")
+    model_config = ConfigDict(json_schema_extra=_some_of_them)
+
+    algorithm: Algorithm = Field("", examples=["rendezvous"])
+    preset: Preset = Field("", examples=["assignment"])
+    hash: Hash = Field("", description="H, of a request id, whatever the algorithm")
     load_factor: Factor = Field(
         None, description="c: nobody gets more than c times the mean in flight; null: no bound"
     )
-    slots: Integer = Field(None, description="M")
-    virtual_nodes: Integer = Field(None, description="K, per replica")
-    key_hash: Text = Field(None, description="H, of a request id")
-    virtual_node_hash: Text = Field(None, description="Φ, of a virtual node")
-    probing: Text = None
-    table: Table = Field(None, description="hostname of each slot's replica; its length is M")
-    table_size: Integer = Field(None, description="M of maglev, a prime")
-    probes: Integer = Field(None, description="of multiprobe")
-    capacity: Integer = Field(None, description="of anchor: replicas that there can ever be")
-    function: Text = Field(None, description="of haproxy")
-    avalanche: Flag = Field(None, description="of haproxy")
-    base: Text = Field(None, description="of haproxy")
+    slots: Slots = Field(0, description="M")
+    virtual_nodes: Slots = Field(0, description="K, per replica")
+    key_hash: Hash = Field("", description="H, of a request id")
+    virtual_node_hash: VirtualNodeHash = Field("", description="Φ, of a virtual node")
+    probing: Probing = ""
+    table: Table = Field([], description="hostname of each slot's replica; its length is M")
+    table_size: TableSize = Field(0, description="M of maglev, a prime")
+    probes: Positive = Field(0, description="of multiprobe")
+    capacity: Capacity = Field(0, description="of anchor: replicas that there can ever be")
+    function: Function = Field("", description="of haproxy")
+    avalanche: Flag = Field(False, description="of haproxy")
+    base: Base = Field("", description="of haproxy")
 
 
 def _yes(value: object) -> object:
@@ -157,6 +222,20 @@ def _yes(value: object) -> object:
 class DryRun(BaseModel):
     dry_run: Annotated[bool, BeforeValidator(_yes)] = Field(
         False, description="1: change nothing, and answer what would be"
+    )
+
+
+def _event(value: object) -> object:
+    if not (isinstance(value, str) and value.isascii() and value.isdecimal()):
+        raise PydanticCustomError(
+            "event", "since must be the number of an event, got {got}", _got(value)
+        )
+    return int(value)
+
+
+class EventsQuery(BaseModel):
+    since: Annotated[int, BeforeValidator(_event)] = Field(
+        0, ge=0, description="number of an event; what came after it"
     )
 
 
@@ -185,3 +264,10 @@ class ReplicasAnswer(BaseModel):
 class Answer(BaseModel):
     message: dict[str, Any]
     status: Literal["successful"] = "successful"
+
+
+class Failure(BaseModel):
+    """Of every refusal: the value that was wrong, and what is accepted."""
+
+    message: str = Field(examples=["<Error> n must be an integer >= 1, got 0"], pattern="^<Error> ")
+    status: Literal["failure"]

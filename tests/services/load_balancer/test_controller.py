@@ -34,7 +34,7 @@ from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 from load_balancer.state_file import StateFile
 
-from ring import PRESETS, SlotRing, TableRing
+from ring import PRESETS, Placement, SlotRing, TableRing
 
 START_S = 0.1  # from a replica's start to its first answer
 CREATE_S = 1.0  # what the provisioner takes to make one
@@ -193,9 +193,9 @@ Run = Callable[..., None]
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Has a story played in a lab that has begun, with NAMES unless told otherwise."""
 
-    async def in_line(function: Callable[..., None], *arguments: Any) -> None:
+    async def in_line(function: Callable[..., Any], *arguments: Any) -> Any:
         await asyncio.sleep(0)
-        function(*arguments)
+        return function(*arguments)
 
     monkeypatch.setattr(asyncio, "to_thread", in_line)  # a thread knows nothing of our time
 
@@ -482,7 +482,7 @@ def test_remove_picks_the_rest_at_random(run: Run) -> None:
     ("n", "hostnames", "error", "message"),
     [
         (1, ["Server1", "Server2"], BadRequest, "more than removable instances"),
-        (4, [], BadRequest, "n must be at most 3, the number of replicas, got 4"),
+        (4, [], Conflict, "n must be at most 3, the number of replicas, got 4"),
         (2, ["Server1", "Server9"], UnknownReplica, "'Server9' is no replica; there are: Server1"),
         (2, ["Server1", "server1"], UnknownReplica, "'server1' is no replica"),
         (2, ["Server1", "Server1"], BadRequest, "'Server1' is given twice"),
@@ -581,7 +581,7 @@ def test_put_waits_for_the_sick(run: Run) -> None:
     [
         (["Server1", "Server1"], BadRequest, "'Server1' is given twice"),
         (["Server1", "b_"], BadRequest, "'b_'"),
-        (["A", "a"], BadRequest, "'a' is given twice"),
+        (["A", "a"], Conflict, "'a' is given twice, the other time as 'A'"),
         ([f"S{number}" for number in range(11)], Conflict, "at most 10, got 11"),
     ],
 )
@@ -758,6 +758,24 @@ def test_a_death_in_the_moment_of_healing(run: Run) -> None:
     run(story)
 
 
+def test_who_is_starting_cannot_be_paused(run: Run) -> None:
+    """Nobody could tell a frozen one from one that is slow, and healing would wait for it."""
+
+    async def story(lab: Lab) -> None:
+        lab.heartbeats.silent.add("Server2")
+        lab.die("Server2")
+        for has_begun in (False, True):
+            await lab.until(
+                lambda begun=has_begun: begun == bool(lab.membership.member("Server2").replica)
+            )
+            with pytest.raises(Conflict, match="'Server2' is starting"):
+                await lab.controller.pause("Server2")
+        assert "pause Server2" not in lab.provisioner.calls
+        await lab.controller.crash("Server2")
+
+    run(story)
+
+
 def test_a_replacement_must_answer_too(run: Run) -> None:
     """One that does not is replaced itself."""
 
@@ -768,6 +786,25 @@ def test_a_replacement_must_answer_too(run: Run) -> None:
         lab.heartbeats.silent.clear()
         await lab.until(lambda: lab.kinds("replaced"))
         assert sorted(lab.membership.listed) == NAMES
+
+    run(story)
+
+
+def test_a_command_that_waits_for_healing_hastens_it(run: Run) -> None:
+    """Whom PUT /rep asks for is not kept waiting for having died often."""
+
+    async def story(lab: Lab) -> None:
+        for death in range(1, QUICK_DEATHS + 8):
+            lab.die("Server2")
+            await lab.until(lambda death=death: len(lab.kinds("replaced")) == death)
+        begun_at = asyncio.get_running_loop().time()
+        lab.membership.suspect(lab.replica("Server2"))  # who dies while the command waits
+        putting = asyncio.ensure_future(lab.controller.put(NAMES))
+        await asyncio.sleep(0.1)
+        lab.die("Server2")
+        await putting
+        assert asyncio.get_running_loop().time() - begun_at < 5
+        assert lab.membership.listed == NAMES
 
     run(story)
 
@@ -1071,6 +1108,28 @@ def test_states_are_saved_one_after_the_other(
         assert saved.ring.to_dict() == lab.membership.ring.to_dict()
 
     run(story, replacement_name="random", state_file=tmp_path / "state.json")
+
+
+def test_a_ring_is_made_of_those_who_are_there_in_the_end(run: Run) -> None:
+    """It is made beside the loop: a replica that healing renames meanwhile is on it."""
+
+    async def story(lab: Lab) -> None:
+        made: list[tuple[str, ...]] = []
+        ring_like = lab.membership.ring_like
+
+        def overtaken(empty: Placement) -> Placement:
+            ring = ring_like(empty)
+            if not made:
+                lab.membership.rename(lab.membership.member("Server2"), "Server9")
+            made.append(ring.nodes)
+            return ring
+
+        lab.membership.ring_like = overtaken  # type: ignore[method-assign]
+        await lab.controller.configure(SlotRing(PRESETS["default"]))
+        assert made == [tuple(NAMES), ("Server1", "Server3", "Server9")]
+        assert lab.membership.ring.nodes == made[-1]
+
+    run(story)
 
 
 def test_the_ring_is_saved(run: Run, tmp_path: Path) -> None:

@@ -348,7 +348,7 @@ def test_it_answers_what_is_under_way_and_ends(
     assert b"Connection: close\r\n" in answer
     assert answer.endswith(b"\r\n\r\nhello")
     assert balancer.child.wait(timeout=TIMEOUT_S) == 0
-    assert balancer.lines[-1].endswith(" INFO stopping")
+    assert json.loads(balancer.lines[-1])["message"] == "stopping"
 
 
 def test_another_process_takes_over(

@@ -140,7 +140,7 @@ def test_ids_of_those_who_left_are_free(membership: Membership) -> None:
         (["New", "Server1"], Conflict, "'Server1'"),
         (["New", "SERVER1"], Conflict, "'SERVER1' is already present, as 'Server1'"),
         (["New", "Other", "New"], BadRequest, "'New' is given twice"),
-        (["New", "nEW"], BadRequest, "'nEW' is given twice"),
+        (["New", "nEW"], Conflict, "'nEW' is given twice, the other time as 'New'"),
         (["New", ""], BadRequest, "1 to 63 letters, digits and inner hyphens, got ''"),
         (["New", "a_b"], BadRequest, "'a_b'"),
         (["New", "-a"], BadRequest, "'-a'"),

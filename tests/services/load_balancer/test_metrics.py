@@ -42,7 +42,10 @@ def samples(membership: Membership) -> dict[Sample, float]:
         in_flight={"Server1": 4},
         num_clients=7,
     )
-    text = Metrics(server, membership).text().decode()
+    events = EventLog()
+    events.record("replaced", hostname="Server1", by="Server1")
+    events.record("ring", algorithm="slots")
+    text = Metrics(server, membership, events).text().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -57,6 +60,9 @@ def samples(membership: Membership) -> dict[Sample, float]:
         ("ringlab_requests_total", {"replica": "Server1", "status": "4xx"}, 0),
         ("ringlab_requests_total", {"replica": "Server1", "status": "5xx"}, 1),
         ("ringlab_lost_tries_total", {"replica": "Server1"}, 2),
+        ("ringlab_replacements_total", {}, 1),
+        ("ringlab_events_total", {"kind": "ring"}, 1),
+        ("ringlab_events_total", {"kind": "replaced"}, 1),
         ("ringlab_retries_total", {"replica": "Server1"}, 1),
         ("ringlab_ejections_total", {"replica": "Server1"}, 6),
         ("ringlab_latency_seconds_bucket", {"replica": "Server1", "le": "0.0025"}, 0),
@@ -78,3 +84,9 @@ def test_sample(
 ) -> None:
     """Each number is where dashboards look for it."""
     assert samples[name, tuple(sorted(labels.items()))] == pytest.approx(value)
+
+
+def test_the_process_is_measured_too(samples: dict[Sample, float]) -> None:
+    """By the names that Prometheus's own dashboards look for."""
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"):
+        assert samples[f"process_{name}", ()] > 0

@@ -108,7 +108,7 @@ class Lab:
             self.controller,
             server,
             self.events,
-            Metrics(server, self.membership),
+            Metrics(server, self.membership, self.events),
             loop,
         )
         self.client: FlaskClient = create_app(self.context).test_client()

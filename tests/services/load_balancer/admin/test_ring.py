@@ -78,7 +78,7 @@ def test_one_field_at_a_time(lab: Lab) -> None:
     ("body", "status", "named"),
     [
         ({}, 400, "accepted are: algorithm, preset, hash, load_factor, slots"),
-        ({"preset": None}, 400, "nothing to change"),
+        ({"preset": None}, 400, "preset: must be a string, got None"),
         ({"preset": "best"}, 400, "assignment, seed-library, seed-deployed, default, got 'best'"),
         ({"preset": 1}, 400, "preset: must be a string, got 1"),
         ({"slots": 0}, 400, "slots must be an integer in 1..1048576, got 0"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,8 +48,7 @@ def test_a_hot_key_spreads(lab: Lab, load_factor: float) -> None:
         name, _ = ask(lab, 1)
         loads[name] += 1
         assert name == ring.acquire(1)
-        over, under = load_factor.as_integer_ratio()
-        assert max(loads.values()) <= -(-over * num_keys // (under * 3))
+        assert max(loads.values()) <= ceil(Fraction(str(load_factor)) * num_keys / 3)
     assert lab.server.in_flight == dict(loads)
 
 
