@@ -811,6 +811,29 @@ def plot_lines(
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3)
 
 
+def plot_panels(panels: Mapping[str, pd.DataFrame], title: str, **labels: Any) -> None:
+    """A panel for each frame, by its name, side by side: what was worked out and not measured, a
+    line per column over the index, on a logarithmic axis with the values themselves as ticks.
+
+    labels: what `Axes.set` takes, for all panels, as xlabel.
+    """
+    with _drawing(columns=len(panels), width=11, height=3.8, squeeze=False) as rows:
+        for axes, (name, frame) in zip(rows[0], panels.items(), strict=True):
+            for column, colour, marker, dashes in zip(
+                frame, _PALETTE, "osD^vP*X", ("-", "--", ":", "-.") * 2, strict=False
+            ):
+                look = {"color": colour, "marker": marker, "linestyle": dashes, "label": column}
+                axes.plot(frame.index, frame[column], **look)
+            axes.set_xscale("log")
+            axes.set_xticks(frame.index, [f"{x:g}" for x in frame.index])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set(title=name, **labels)
+            axes.set_ylim(bottom=0)
+            if len(frame.columns) > 1:
+                axes.legend(handlelength=3)
+        rows[0][0].figure.suptitle(title, x=0.01, ha="left")
+
+
 def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str) -> None:
     """A crash: its marks, requests per replica in each quarter of a second, and each latency."""
     hostnames = sorted(answers["replica"].dropna().unique(), key=_in_number_order)

@@ -251,6 +251,7 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.plot_scaling(scaling, scaling, "scaling") is None
     assert lab.plot_peak_to_mean(peaks, peaks, "peaks") is None
     assert lab.plot_lines(scaling, scaling[["spread"]], "lines", xscale="log", xlabel="N") is None
+    assert lab.plot_panels({"one": scaling, "two": scaling[["spread"]]}, "panels") is None
     assert lab.plot_timeline(answers, marks, "timeline") is None
     assert lab.draw_ring(lab.build_ring(3), key=7, title="ring") is None
     way = {"id": "<7>", "key": 7, "slot": 3, "replica": "B", "failover_order": ["B", "A"]}
@@ -262,7 +263,7 @@ def draw_all(answers: pd.DataFrame) -> None:
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 9 == len(shown)
+    assert 10 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,43 +31,89 @@ class PaperLab(lab.Lab):
         self.placed: Placement = lab.build_ring(3)
         self.rings: list[Any] = []  # those of the present stream; none, and there is no stream
         self.down: str | None = None  # crashed or paused, and not yet replaced
+        self.frozen: set[str] = set()  # paused, and neither thawed nor replaced
+        self.in_flight: Counter[str] = Counter()  # requests without an answer yet
         self.log: list[dict[str, Any]] = []
 
     # Traffic
 
-    def send(self, request_ids: Sequence[int], **_: object) -> pd.DataFrame:
-        """A server that is down when it begins was paused, and has been replaced when it ends."""
-        rows = []
+    def send(
+        self, request_ids: Sequence[int], *, concurrency: int = 64, **_: object
+    ) -> pd.DataFrame:
+        """A server that is down when it begins was paused, and has been replaced when it ends.
+        Requests are answered in their order, each when `concurrency` are in flight."""
+        rows, asked = [], deque[str]()
         for key in request_ids:
             waits = self.placed.lookup(key) == self.down
             latency_s = FATES["/pause"]["dead"] if waits else 0.005
             rows.append((key, self._serving(key), 200, latency_s, 0.0))
-        self.down = None
+            asked.append(self._acquire(key))
+            if len(asked) == concurrency:
+                self._release(asked.popleft())
+        for server in asked:
+            self._release(server)
+        self._replaced()
         return _frame(rows, started_at=time.time())
 
     @contextmanager
     def stream(self, request_ids: Sequence[int], *, rate_hz: float) -> Iterator[SimpleNamespace]:
         """A fault within the block comes 2 s after its beginning; changes of the members come
-        after 3 s, 4 s and so on."""
+        after 3 s, 4 s and so on. If all are frozen, requests wait until the block has ended."""
         stream = SimpleNamespace(answers=None)
+        if self.frozen == set(self.placed.nodes):
+            held = [(key, self._acquire(key)) for key in request_ids]
+            yield stream
+            for _, server in held:
+                self._release(server)
+            stream.answers = _frame([(*row, 200, 0.3, 0.0) for row in held], started_at=time.time())
+            return
         fault_s = 0.0 if self.down else 2.0
         started_at, self.rings = time.time() - fault_s, [self.placed]
         yield stream
         times = {event["kind"]: event["time"] - started_at for event in self.log[-4:]}
-        rows = []
+        rows, waiting = [], []
         for index, key in enumerate(request_ids):
             sent = index / rate_hz
             ring = self.rings[min(max(0, int(sent) - 2), len(self.rings) - 1)]
             first, second, *_ = ring.preference(key)
             if first == self.down and fault_s <= sent < times["replaced"]:
                 rows.append((key, second, 200, max(0.005, times["dead"] - sent), sent))
+                if isinstance(ring, BoundedLoads):
+                    waiting.append((ring, ring.acquire(key)))
             else:
                 rows.append((key, first, 200, 0.005, sent))
-        self.down, self.rings = None, []
+        for ring, server in waiting:
+            ring.release(server)
+        self._replaced()
+        self.rings = []
         stream.answers = _frame(rows, started_at=started_at)
 
     def _serving(self, key: int) -> str:
         return next(node for node in self.placed.preference(key) if node != self.down)
+
+    def _acquire(self, key: int) -> str:
+        """The server that the request waits for from now on."""
+        bounded = isinstance(self.placed, BoundedLoads)
+        server = self.placed.acquire(key) if bounded else self.placed.lookup(key)
+        self.in_flight[server] += 1
+        return server
+
+    def _release(self, server: str) -> None:
+        self.in_flight[server] -= 1
+        if isinstance(self.placed, BoundedLoads):
+            self.placed.release(server)
+
+    def _replaced(self) -> None:
+        self.down = None
+        self.frozen.clear()
+
+    def _thawed(self, hostname: str) -> None:
+        """What would have become of it has not happened."""
+        self._replaced() if self.frozen == {hostname} else self.frozen.remove(hostname)
+        now = time.time()
+        self.log = [
+            event for event in self.log if event.get("hostname") != hostname or event["time"] <= now
+        ]
 
     # The admin API
 
@@ -83,7 +130,7 @@ class PaperLab(lab.Lab):
             return _refusal(400, "n is too small")
         match method, path:
             case "PUT", "/rep":
-                self.down = None
+                self._replaced()
                 self._remove(set(self.placed.nodes) - set(named))
                 self._add([name for name in named if name not in self.placed.nodes])
             case "POST", "/add":
@@ -92,6 +139,8 @@ class PaperLab(lab.Lab):
                 self._remove(named)
             case "PUT", "/ring":
                 self._configure(**body)
+            case "POST", "/resume" if body["hostname"] in self.frozen:
+                self._thawed(body["hostname"])
             case "POST", "/resume":
                 return _refusal(409, "it is running")
             case "POST", "/home":
@@ -102,6 +151,7 @@ class PaperLab(lab.Lab):
                 return _refusal(405, "the method is not allowed")
             case "POST", _:
                 self.down = body["hostname"]
+                self.frozen |= {self.down} if path == "/pause" else set()
                 for kind, after_s in FATES[path].items():
                     self._record(kind, after_s, **body)
             case "GET", "/events":
@@ -120,6 +170,12 @@ class PaperLab(lab.Lab):
                 node = self._serving(key_of(request_id))
                 headers = {"X-Replica": node, "X-Request-ID": request_id, "Via": "1.1 ringlab"}
                 return _answer({"message": f"Hello from Server: {node}"}, **headers)
+            case "GET", "/metrics":
+                gauges = (
+                    f'ringlab_in_flight{{replica="{server}"}} {count}.0'
+                    for server, count in self.in_flight.items()
+                )
+                return _answer({}, text="\n".join(gauges))
             case "GET", "/rep":
                 replicas = {"N": len(self.placed.nodes), "replicas": list(self.placed.nodes)}
                 return _answer({"message": replicas, "status": "successful"})
@@ -187,9 +243,9 @@ def _frame(rows: list[tuple[Any, ...]], *, started_at: float) -> pd.DataFrame:
     return answers
 
 
-def _answer(content: Any, status: int = 200, **headers: str) -> SimpleNamespace:
+def _answer(content: Any, status: int = 200, text: str = "", **headers: str) -> SimpleNamespace:
     return SimpleNamespace(
-        ok=status < 400, status_code=status, json=lambda: content, headers=headers
+        ok=status < 400, status_code=status, json=lambda: content, text=text, headers=headers
     )
 
 
