@@ -42,7 +42,8 @@ class PaperLab(lab.Lab):
     ) -> pd.DataFrame:
         """A server that is down when it begins was paused, and has been replaced when it ends.
         Requests are answered in their order, each when `concurrency` are in flight."""
-        rows, asked = [], deque[str]()
+        rows = []
+        asked = deque[str]()
         for key in request_ids:
             waits = self.placed.lookup(key) == self.down
             latency_s = FATES["/pause"]["dead"] if waits else 0.005
@@ -93,8 +94,8 @@ class PaperLab(lab.Lab):
 
     def _acquire(self, key: int) -> str:
         """The server that the request waits for from now on."""
-        bounded = isinstance(self.placed, BoundedLoads)
-        server = self.placed.acquire(key) if bounded else self.placed.lookup(key)
+        placed = self.placed
+        server = placed.acquire(key) if isinstance(placed, BoundedLoads) else placed.lookup(key)
         self.in_flight[server] += 1
         return server
 
@@ -109,7 +110,8 @@ class PaperLab(lab.Lab):
 
     def _thawed(self, hostname: str) -> None:
         """What would have become of it has not happened."""
-        self._replaced() if self.frozen == {hostname} else self.frozen.remove(hostname)
+        self.frozen.remove(hostname)
+        self.down = next(iter(self.frozen), None)
         now = time.time()
         self.log = [
             event for event in self.log if event.get("hostname") != hostname or event["time"] <= now
@@ -151,7 +153,8 @@ class PaperLab(lab.Lab):
                 return _refusal(405, "the method is not allowed")
             case "POST", _:
                 self.down = body["hostname"]
-                self.frozen |= {self.down} if path == "/pause" else set()
+                if path == "/pause":
+                    self.frozen.add(self.down)
                 for kind, after_s in FATES[path].items():
                     self._record(kind, after_s, **body)
             case "GET", "/events":
