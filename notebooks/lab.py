@@ -834,6 +834,31 @@ def plot_panels(panels: Mapping[str, pd.DataFrame], title: str, **labels: Any) -
         rows[0][0].figure.suptitle(title, x=0.01, ha="left")
 
 
+def plot_criteria(table: pd.DataFrame, title: str, *, log: Collection[str] = ()) -> None:
+    """A panel per column, a row per entry of the index, the first one on top: a dot and its number.
+    Each column has its own scale, a logarithmic one where it is named in `log`."""
+    size = {"width": max(6, 1.2 + 1.95 * len(table.columns)), "height": 1.4 + 0.3 * len(table)}
+    with _drawing(columns=len(table.columns), sharey=True, squeeze=False, **size) as rows:
+        for axes, (column, values), colour in zip(rows[0], table.items(), _PALETTE, strict=False):
+            axes.plot(values, range(len(table)), "o", color=colour)
+            for row, value in enumerate(values):
+                number = f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:.0f}"
+                place: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
+                axes.annotate(number, (value, row), (8, 0), **place, bbox=_ON_WHITE)
+            ends = np.array([values.min(), values.max()], float)
+            ends = np.log10(ends) if column in log else ends
+            ends += np.array([-0.12, 0.75]) * (np.ptp(ends) or 1)  # to the right for the numbers
+            axes.set_xscale("log" if column in log else "linear")
+            axes.set_xlim(10**ends if column in log else ends)
+            axes.set_title(column, fontsize=11, fontweight="normal", loc="left")
+            axes.set(xticks=[], yticks=range(len(table)), yticklabels=table.index)
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.tick_params(length=0)
+            axes.spines["bottom"].set_visible(False)
+        rows[0][0].set_ylim(len(table) - 0.5, -0.5)
+        rows[0][0].figure.suptitle(title, x=0.01, ha="left")
+
+
 def plot_timeline(answers: pd.DataFrame, marks: Mapping[str, float], title: str) -> None:
     """A crash: its marks, requests per replica in each quarter of a second, and each latency."""
     hostnames = sorted(answers["replica"].dropna().unique(), key=_in_number_order)

@@ -258,12 +258,14 @@ def draw_all(answers: pd.DataFrame) -> None:
     assert lab.draw_way(way) is None
     assert lab.plot_heartbeats(0.6) is None
     assert lab.plot_moves({"2 → 3": lab.moves("AABB", "ACBB")}, "moves") is None
+    criteria = pd.DataFrame({"peak": [1.5, 1.0], "KB": [1234.5, 0.2]}, ["jump", "maglev"])
+    assert lab.plot_criteria(criteria, "criteria", log=["KB"]) is None
 
 
 def test_figures_are_shown_and_return_nothing(answers: pd.DataFrame, shown: list[str]) -> None:
     """nbval compares a cell's value, and a figure must not have one."""
     draw_all(answers)
-    assert 10 == len(shown)
+    assert 11 == len(shown)
     assert {"{http://www.w3.org/2000/svg}svg"} == {ElementTree.fromstring(svg).tag for svg in shown}
 
 
