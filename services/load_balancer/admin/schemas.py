@@ -29,8 +29,6 @@ from ring.config import MAX_SLOTS
 from ring.haproxy import BASES, FUNCTIONS
 from ring.maglev import MAX_TABLE_SIZE
 
-MAX_NAMES = 64  # in one call; as many replicas as there are at most, unless settings say otherwise
-
 
 def _count(value: object) -> object:
     if type(value) is not int or value < 1:
@@ -153,19 +151,8 @@ class _Input(BaseModel):
         return value
 
 
-def _no_more_names_than_n(schema: dict[str, Any]) -> None:
-    """JSON Schema cannot compare two values, but it can list all cases there are."""
-    schema["properties"]["hostnames"]["maxItems"] = MAX_NAMES
-    schema["anyOf"] = [
-        {"properties": {"n": {"minimum": n}, "hostnames": {"maxItems": n}}}
-        for n in range(1, MAX_NAMES + 1)
-    ]
-
-
 class AddOrRemove(_Input):
-    """`n` replicas, of which those in `hostnames` are named."""
-
-    model_config = ConfigDict(json_schema_extra=_no_more_names_than_n)
+    """`n` replicas, of which those in `hostnames` are named; no more than `n`."""
 
     n: Count = Field(examples=[2])
     hostnames: NamesOrNone = Field(default_factory=list, examples=[["Server4"]])
