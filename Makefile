@@ -24,6 +24,7 @@ SEEDS := 20
 SECONDS := 60
 SEED :=
 ENGINE :=
+FORMAT := table
 
 URL := http://127.0.0.1:$(PORT)
 COURSE = .ringlab/$(LAB)/jupyter-url
@@ -73,8 +74,9 @@ ps: ## show what runs
 logs: ## show what the services write; on a terminal, go on until Ctrl-C
 	@scripts/lab logs $(LAB)
 
-inspect: venv ## check and show what may touch what
-	@$(PLAY) playbooks/inspect.yml
+inspect: venv ## show the lab as a table, and check what may touch what; FORMAT=json: the lab alone
+	@RINGLAB_ADMIN_TOKEN=$(TOKEN) .venv/bin/python scripts/inspect_lab.py $(URL) --format $(FORMAT)
+	@[ $(FORMAT) = json ] || $(PLAY) playbooks/inspect.yml
 
 ##@ The admin API, as the assignment has it
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from labs import ROOT
 
 pytestmark = pytest.mark.lab
 
@@ -102,3 +107,28 @@ def test_two_adds_at_once_both_take_effect(lab) -> None:
         answers = list(pool.map(lambda _: lab.call("POST", "/add", json={"n": 2}), range(2)))
     assert [200, 200] == [answer.status_code for answer in answers]
     assert 7 == len(lab.replicas()) == len(set(lab.replicas()))
+
+
+def test_the_lab_at_a_glance(lab) -> None:
+    """The table that `make inspect` shows, and the same as JSON: what the API says."""
+    lab.call("PUT", "/ring", json={"algorithm": "rendezvous"})
+    for _ in range(3):
+        lab.call("GET", "/home", headers={"X-Request-ID": "132574"})
+    script = [sys.executable, ROOT / "scripts" / "inspect_lab.py", lab.url]
+    shown = subprocess.run([*script, "--format", "json"], capture_output=True, check=True)
+    found = json.loads(shown.stdout)
+    ring = lab.call("GET", "/ring").json()["message"]
+    assert "rendezvous" == found["ring"]["algorithm"]
+    assert list(ring["replicas"]) == list(found["replicas"])
+    assert sum(at["answered"] for at in found["replicas"].values()) >= 3
+    for name, at in ring["replicas"].items():
+        expected = {key: at[key] for key in ("server_id", "state", "share")}
+        assert expected.items() <= found["replicas"][name].items()
+    shown = subprocess.run(script, capture_output=True, check=True, text=True)
+    for name, at in ring["replicas"].items():
+        assert re.search(
+            rf"{name} .* {at['server_id']} .* alive .* {at['share']:.1%}", shown.stdout
+        )
+    nobody = subprocess.run([*script[:2], "http://127.0.0.1:1"], capture_output=True, text=True)
+    assert (1, "") == (nobody.returncode, nobody.stdout)
+    assert "the lab does not answer at http://127.0.0.1:1" in nobody.stderr
