@@ -38,7 +38,7 @@ def text(output: Any) -> str:
 
 def test_the_course_is_complete() -> None:
     """An empty folder would pass all that follows."""
-    expected = ["01", "02", "03", "04", "05", "06", "08", "09", "10", "A1", "A2", "A3", "A4"]
+    expected = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "A1", "A2", "A3", "A4"]
     assert expected == [path.stem.partition("-")[0] for path in NOTEBOOKS]
 
 
