@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from math import inf
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -20,6 +23,8 @@ from load_balancer.membership import Membership
 from load_balancer.proxy.pool import LATENCY_BUCKETS_S
 from load_balancer.proxy.server import Server
 
+FRESH_S = 0.2
+
 
 class Metrics(Collector):
     """Reads counters that others write without a lock: each is exact, their sum may be an instant
@@ -32,9 +37,17 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)  # CPU, memory, descriptors, by their usual names
+        self._making = threading.Lock()
+        self._text = b""
+        self._made_at = -inf
 
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        """At most FRESH_S old, so that a class of live pages costs hardly more than one."""
+        with self._making:
+            if self._now() - self._made_at > FRESH_S:
+                self._made_at = self._now()
+                self._text = generate_latest(self._registry)
+            return self._text
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -99,3 +112,5 @@ class Metrics(Collector):
             replacements,
             events,
         )
+
+    _now: Callable[[], float] = staticmethod(time.monotonic)

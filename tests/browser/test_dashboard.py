@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from labs import NAMES, Lab
+from labs import NAMES, Lab, eventually
 from load_balancer.events import Event
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -89,9 +89,11 @@ def test_the_ring_has_arcs_for_each_replica(page: Page) -> None:
 
 def test_the_table_counts_requests(page: Page, lab: Lab) -> None:
     """Requests of anybody turn up in the table, without a reload."""
+    before = sum(answered(lab).values())
     for request_id in range(20):
         headers = {"X-Request-ID": str(request_id)}
         assert 200 == lab.call("GET", "/home", headers=headers).status_code
+    eventually(lambda: sum(answered(lab).values()) == before + 20, within_s=5)
     for hostname, count in answered(lab).items():
         expect(row(page, hostname).locator(".answered")).to_have_text(f"{count:,}")
 

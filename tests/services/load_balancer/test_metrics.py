@@ -6,7 +6,7 @@ import pytest
 from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Thresholds
 from load_balancer.membership import Membership
-from load_balancer.metrics import Metrics
+from load_balancer.metrics import FRESH_S, Metrics
 from load_balancer.proxy.pool import Stats
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -90,3 +90,20 @@ def test_the_process_is_measured_too(samples: dict[Sample, float]) -> None:
     """By the names that Prometheus's own dashboards look for."""
     for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"):
         assert samples[f"process_{name}", ()] > 0
+
+
+def test_many_readers_cost_hardly_more_than_one(membership: Membership) -> None:
+    """What one has been told is told to the next, for a fifth of a second."""
+    server = SimpleNamespace(
+        stats={}, restraints=SimpleNamespace(ejections={}), in_flight={}, num_clients=7
+    )
+    metrics = Metrics(server, membership, EventLog())
+    now = 100.0
+    metrics._now = lambda: now  # type: ignore[method-assign]
+    first = metrics.text()
+    assert b"ringlab_client_connections 7.0" in first
+    server.num_clients = 8
+    now += FRESH_S / 2
+    assert metrics.text() is first
+    now += FRESH_S
+    assert b"ringlab_client_connections 8.0" in metrics.text()
