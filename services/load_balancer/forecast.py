@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ring import Placement, metrics
+from ring import KEY_HASHES, BoundedLoads, Circle, Placement, metrics
 
 IDS = 100_000 + 9 * np.arange(100_000)
 
@@ -19,6 +19,16 @@ def shares(ring: Placement) -> dict[str, float]:
         return {}
     counts = np.bincount(ring.lookup_many(IDS), minlength=len(ring.nodes))
     return dict(zip(ring.nodes, (counts / len(IDS)).tolist(), strict=True))
+
+
+def place(ring: Placement, key: int) -> float:
+    """Where a request lands, in 0..1: its slot's place on the circle, and where there are no slots
+    that of its hash by splitmix64."""
+    inner = ring.placement if isinstance(ring, BoundedLoads) else ring
+    if isinstance(inner, Circle):
+        num_slots: int = inner.config.num_slots
+        return inner.key_slot(key) / num_slots
+    return KEY_HASHES["splitmix64"](key) / 2.0**64
 
 
 def moved(before: Placement, after: Placement) -> float:

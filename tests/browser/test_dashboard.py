@@ -390,6 +390,22 @@ def test_the_two_hash_functions_can_be_chosen(page: Page, lab: Lab) -> None:
 # What it shows of time
 
 
+@pytest.mark.parametrize("change", [{"preset": "default"}, {"algorithm": "maglev"}])
+def test_requests_are_seen_to_land(page: Page, lab: Lab, change: dict[str, str]) -> None:
+    """A dot for some of them, in the colour of the replica that answered."""
+    lab.call("PUT", "/ring", json=change)
+    owner = lab.call("GET", "/route?id=132574").json()["message"]["replica"]
+    number = NAMES.index(owner) + 1
+
+    def lands() -> int:
+        lab.call("GET", "/home", headers={"X-Request-ID": "132574"})
+        return page.locator(f"#ring .landing.colour-{number}").count()
+
+    eventually(lands, within_s=20)
+    for other in {1, 2, 3} - {number}:
+        expect(page.locator(f"#ring .landing.colour-{other}")).to_have_count(0)
+
+
 def test_what_is_served_is_shown_beside_what_was_predicted(page: Page, lab: Lab) -> None:
     """Since the last change of the table, in shares of all answers."""
     owner = lab.call("GET", "/route?id=132574").json()["message"]["replica"]

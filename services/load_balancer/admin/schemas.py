@@ -202,14 +202,15 @@ class RingChange(_Input):
 
 def _yes(value: object) -> object:
     if value not in ("0", "1", "false", "true", False):
-        raise PydanticCustomError("dry_run", "dry_run must be 1 or 0, got {got}", _got(value))
+        raise PydanticCustomError("yes", "must be 1 or 0, got {got}", _got(value))
     return value in ("1", "true")
 
 
+Yes = Annotated[bool, BeforeValidator(_yes)]
+
+
 class DryRun(BaseModel):
-    dry_run: Annotated[bool, BeforeValidator(_yes)] = Field(
-        False, description="1: change nothing, and answer what would be"
-    )
+    dry_run: Yes = Field(False, description="1: change nothing, and answer what would be")
 
 
 def _event(value: object) -> object:
@@ -224,6 +225,7 @@ class EventsQuery(BaseModel):
     since: Annotated[int, BeforeValidator(_event)] = Field(
         0, ge=0, description="number of an event; what came after it"
     )
+    samples: Yes = Field(False, description="1: a stream tells of some of the requests, too")
 
 
 class RouteQuery(BaseModel):

@@ -76,6 +76,7 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
         server = self.server
+        server.sampler.latest = exchange
         self.deadline = server.idle_deadline
         if exchange.close or not exchange.request_complete:
             self._linger(whole=exchange.request_complete)

@@ -16,6 +16,7 @@ from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
 from load_balancer.proxy.restraints import Restraints
 from load_balancer.proxy.retry_budget import RetryBudget
+from load_balancer.proxy.sampler import Sampler
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 from ring.bounded import capacity_of, first_below
@@ -76,6 +77,7 @@ class Server:
         self.restraints = Restraints(settings, record)
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
+        self.sampler = Sampler(self.loop)
         self._on_evidence = on_evidence
         self.pools: dict[Replica, Pool] = {}
         self._clients: set[ClientConnection] = set()

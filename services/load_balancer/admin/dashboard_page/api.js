@@ -41,15 +41,16 @@ export async function readMetrics() {
 /**
  * Calls `onOpen` whenever the stream of events is opened, then `onEvent` for each event the load
  * balancer has kept, from the first (ids start over when it does), and each to come; `onLost` when
- * the stream ends. No stream is held while the page is hidden, for there are few.
+ * the stream ends; `onRequests` once a second, with some of the requests that were answered. No
+ * stream is held while the page is hidden, for there are few.
  */
-export function follow({ onOpen, onEvent, onLost }) {
+export function follow({ onOpen, onEvent, onRequests, onLost }) {
   let source = null;
   let timer = 0;
 
   function open() {
     close();
-    source = new EventSource("/events?since=0");
+    source = new EventSource("/events?since=0&samples=1");
     source.onopen = onOpen;
     // The browser's own reconnection gives up on a 503, and asks for ids of before a restart.
     source.onerror = () => {
@@ -60,6 +61,7 @@ export function follow({ onOpen, onEvent, onLost }) {
     for (const kind of EVENT_KINDS) {
       source.addEventListener(kind, (message) => onEvent(JSON.parse(message.data)));
     }
+    source.addEventListener("requests", (message) => onRequests(JSON.parse(message.data)));
   }
 
   function close() {

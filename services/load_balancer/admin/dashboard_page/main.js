@@ -7,7 +7,7 @@ import { foretell, percent } from "./forecast.js";
 import { History } from "./history.js";
 import { coalesced, element, perform, setText } from "./page.js";
 import { ReplicaTable } from "./replicas.js";
-import { drawRing, NUM_COLOURS, owners, parts, slotCounts } from "./ring.js";
+import { drawRing, land, NUM_COLOURS, owners, parts, slotCounts } from "./ring.js";
 import { describeRoute } from "./route.js";
 import { sendRequests } from "./traffic.js";
 
@@ -270,6 +270,9 @@ follow({
   onEvent(event) {
     logEvent(element("events"), event);
     refresh();
+  },
+  onRequests(requests) {
+    if (view) land(element("ring"), view, requests);
   },
   onOpen() {
     element("events").replaceChildren();

@@ -199,6 +199,32 @@ export function drawRing(svg, { algorithm, hasSlots, replicas, owner, route }) {
   }
 }
 
+const LANDING_MS = 1000; // over which requests land that were told together
+
+/**
+ * Requests as they land: a dot each, which fades. Where there are no slots, anywhere on the arc of
+ * its replica.
+ * @param {SVGElement} svg that `drawRing` has drawn `view` into
+ * @param {{replica: string, place: number}[]} requests
+ */
+export function land(svg, { hasSlots, replicas, owner }, requests) {
+  requests.forEach(({ replica: hostname, place }, position) => {
+    const index = replicas.findIndex((each) => each.hostname === hostname);
+    if (index < 0) return;
+    let at = place;
+    if (!hasSlots) {
+      const length = owner.reduce((sum, each) => sum + (each === index ? 1 : 0), 0);
+      at = (owner.indexOf(index) + place * length) / owner.length;
+    }
+    const angle = 2 * Math.PI * at;
+    const [cx, cy] = [BAND * Math.sin(angle), -BAND * Math.cos(angle)].map((x) => x.toFixed(1));
+    const dot = shape("circle", { class: `landing colour-${replicas[index].colour}`, cx, cy, r: 5 });
+    dot.style.animationDelay = `${Math.round((position * LANDING_MS) / requests.length)}ms`;
+    dot.addEventListener("animationend", () => dot.remove());
+    svg.append(dot);
+  });
+}
+
 function shape(name, attributes, content = []) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);

@@ -18,6 +18,7 @@ from load_balancer.health import Evidence, Thresholds
 from load_balancer.membership import Member, Membership
 from load_balancer.metrics import Metrics
 from load_balancer.provisioner_client import Provisioned
+from load_balancer.proxy.sampler import Sample
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 
@@ -95,7 +96,12 @@ class Lab:
             self.settings,
             self.events,
         )
+        self.samples: list[Sample] = []  # of requests; more may come
+        sampler = SimpleNamespace(
+            since=lambda number: [each for each in self.samples if each.number > number]
+        )
         server: Any = SimpleNamespace(
+            sampler=sampler,
             stats={},
             in_flight={},
             num_clients=0,

@@ -141,7 +141,7 @@ def test_neither_yes_nor_no(lab: Lab, failure: Failure, given: str) -> None:
     before = everything(lab)
     response = lab.client.post(f"/add?dry_run={given}", json={"n": 1})
     assert response.status_code == 400
-    assert failure(response) == f"dry_run must be 1 or 0, got {given!r}"
+    assert failure(response) == f"dry_run: must be 1 or 0, got {given!r}"
     assert everything(lab) == before
 
 

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from load_balancer.admin import observation
 from load_balancer.admin.observation import MAX_STREAMS
+from load_balancer.proxy.sampler import Sample
 from werkzeug.test import TestResponse
+
+from ring import Circle
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -28,6 +32,34 @@ def read(response: TestResponse, count: int) -> list[str]:
     parts = [part.decode() for part in itertools.islice(response.response, count)]
     response.close()
     return parts
+
+
+@pytest.mark.parametrize("change", [{"preset": "assignment"}, {"algorithm": "jump"}])
+def test_samples_of_requests(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    """Who asks for them is told some requests beside the events: where they land, and with whom.
+    Those of before are not told; they have no number, so that nobody resumes behind one."""
+    monkeypatch.setattr(observation, "SAMPLES_S", 0.001)
+    lab.client.put("/ring", json=change)
+    lab.samples.append(Sample(1, 10, "Server1"))
+    response = stream(lab, "/events?samples=1")
+    parts = (part.decode() for part in response.response)
+    assert next(parts) == ": ringlab\n\n"
+    lab.samples += [Sample(2, 11, "Server2"), Sample(3, 12, "Server3")]
+    told = next(part for part in parts if not part.startswith(":"))
+    response.close()
+    head, _, data = told.partition("data: ")
+    assert head == "event: requests\n"
+    requests = json.loads(data)
+    assert [request["replica"] for request in requests] == ["Server2", "Server3"]
+    ring = lab.membership.ring
+    if isinstance(ring, Circle):
+        assert [request["place"] for request in requests] == [
+            ring.key_slot(key) / 512 for key in (11, 12)
+        ]
+    else:
+        assert all(0 <= request["place"] < 1 for request in requests)
 
 
 def test_the_list(lab: Lab) -> None:
