@@ -135,13 +135,13 @@ class Controller:
         await asyncio.gather(*leaving)
 
     def names_to_remove(self, n: int, hostnames: Sequence[str]) -> list[str]:
-        """Whom `remove` would remove now. BadRequest, Conflict, UnknownReplica."""
+        """Whom `remove` would remove now. BadRequest, UnknownReplica."""
         self._managed("remove replicas")
         if len(hostnames) > n:
             raise BadRequest("Length of hostname list is more than removable instances")
         present = self._membership.joined
         if n > len(present):
-            raise Conflict(f"n must be at most {len(present)}, the number of replicas, got {n}")
+            raise BadRequest(f"n must be at most {len(present)}, the number of replicas, got {n}")
         self._check_named(hostnames)
         others = [hostname for hostname in present if hostname not in hostnames]
         return [*hostnames, *self._any_of(others, n - len(hostnames))]

@@ -482,7 +482,7 @@ def test_remove_picks_the_rest_at_random(run: Run) -> None:
     ("n", "hostnames", "error", "message"),
     [
         (1, ["Server1", "Server2"], BadRequest, "more than removable instances"),
-        (4, [], Conflict, "n must be at most 3, the number of replicas, got 4"),
+        (4, [], BadRequest, "n must be at most 3, the number of replicas, got 4"),
         (2, ["Server1", "Server9"], UnknownReplica, "'Server9' is no replica; there are: Server1"),
         (2, ["Server1", "server1"], UnknownReplica, "'server1' is no replica"),
         (2, ["Server1", "Server1"], BadRequest, "'Server1' is given twice"),

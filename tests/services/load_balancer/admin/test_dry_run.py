@@ -115,7 +115,7 @@ REFUSED: list[tuple[str, str, object, int]] = [
     ("POST", "/add", {"n": 1, "hostnames": ["Server2"]}, 409),
     ("POST", "/add", {"n": 1, "hostnames": ["no_name"]}, 400),
     ("POST", "/add", {"n": 62}, 409),
-    ("DELETE", "/rm", {"n": 4}, 409),
+    ("DELETE", "/rm", {"n": 4}, 400),
     ("DELETE", "/rm", {"n": 1, "hostnames": ["Server9"]}, 404),
     ("PUT", "/rep", {"hostnames": ["A", "A"]}, 400),
     ("PUT", "/ring", {"slots": 20}, 409),
