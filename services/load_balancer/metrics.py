@@ -23,8 +23,6 @@ from load_balancer.membership import Membership
 from load_balancer.proxy.pool import LATENCY_BUCKETS_S
 from load_balancer.proxy.server import Server
 
-FRESH_S = 0.2
-
 
 class Metrics(Collector):
     """Reads counters that others write without a lock: each is exact, their sum may be an instant
@@ -41,10 +39,10 @@ class Metrics(Collector):
         self._text = b""
         self._made_at = -inf
 
-    def text(self) -> bytes:
-        """At most FRESH_S old, so that a class of live pages costs hardly more than one."""
+    def text(self, max_age_s: float = 0.0) -> bytes:
+        """As it is, or at most max_age_s old: many who share cost hardly more than one."""
         with self._making:
-            if self._now() - self._made_at > FRESH_S:
+            if self._now() - self._made_at >= max_age_s:
                 self._made_at = self._now()
                 self._text = generate_latest(self._registry)
             return self._text

@@ -195,7 +195,7 @@ def test_haproxy_bounds_loads_from_point_to_point() -> None:
     ("fields", "message"),
     [
         ({"function": "md5"}, "function must be one of sdbm, djb2, wt6, crc32, got 'md5'"),
-        ({"base": "name"}, "base must be number or hashed, got 'name'"),
+        ({"base": "name"}, "base must be one of number, hashed, got 'name'"),
     ],
 )
 def test_bad_parameters_of_haproxy(fields: dict[str, str], message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Thresholds
 from load_balancer.membership import Membership
-from load_balancer.metrics import FRESH_S, Metrics
+from load_balancer.metrics import Metrics
 from load_balancer.proxy.pool import Stats
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -92,18 +92,28 @@ def test_the_process_is_measured_too(samples: dict[Sample, float]) -> None:
         assert samples[f"process_{name}", ()] > 0
 
 
-def test_many_readers_cost_hardly_more_than_one(membership: Membership) -> None:
-    """What one has been told is told to the next, for a fifth of a second."""
+@pytest.fixture
+def metrics(membership: Membership) -> Metrics:
+    """Of a server with seven clients, at a time that the test sets."""
     server = SimpleNamespace(
         stats={}, restraints=SimpleNamespace(ejections={}), in_flight={}, num_clients=7
     )
-    metrics = Metrics(server, membership, EventLog())
+    return Metrics(server, membership, EventLog())
+
+
+def test_who_asks_is_told_what_is_so_now(metrics: Metrics) -> None:
+    """However soon after another."""
+    assert b"ringlab_client_connections 7.0" in metrics.text()
+    metrics._server.num_clients = 8
+    assert b"ringlab_client_connections 8.0" in metrics.text()
+
+
+def test_readers_who_bear_some_age_share(metrics: Metrics) -> None:
+    """What one has been told is told to the next who takes it."""
     now = 100.0
     metrics._now = lambda: now  # type: ignore[method-assign]
-    first = metrics.text()
-    assert b"ringlab_client_connections 7.0" in first
-    server.num_clients = 8
-    now += FRESH_S / 2
-    assert metrics.text() is first
-    now += FRESH_S
-    assert b"ringlab_client_connections 8.0" in metrics.text()
+    first = metrics.text(1.0)
+    now += 0.5
+    assert metrics.text(1.0) is first
+    now += 0.5
+    assert metrics.text(1.0) is not first

@@ -135,6 +135,15 @@ def test_metrics(lab: Lab) -> None:
     assert 'ringlab_replica_state{replica="Server1",state="alive"} 1.0' in response.text
 
 
+def test_who_bears_some_age_is_told_what_another_was(lab: Lab) -> None:
+    """By the request's Cache-Control; whoever does not say so is told what is so now."""
+    shared = {"Cache-Control": "max-age=1"}
+    first = lab.client.get("/metrics", headers=shared).text
+    assert lab.client.get("/metrics", headers=shared).text == first
+    lab.client.delete("/rm", json={"n": 1, "hostnames": ["Server1"]})
+    assert "Server1" not in lab.client.get("/metrics").text
+
+
 def test_the_page(lab: Lab) -> None:
     """It is there, its files are, and nothing else is."""
     response = lab.client.get("/dashboard")
