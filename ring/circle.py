@@ -8,7 +8,7 @@ H(key) mod M, that slot included. How nodes come by their slots is each algorith
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from ring.config import AnyConfig
 from ring.errors import InvalidSnapshot, RingError
-from ring.hashes import KEY_HASHES, PIECE, TEXT_HASHES, hash_many
-from ring.keys import Key, Keys
+from ring.hashes import KEY_HASHES, TEXT_HASHES, hash_many
+from ring.keys import PIECE, Key, Keys
 from ring.placement import Indices, Node, Placement, no_nodes
 
 FREE, TAKEN = 0, 1
@@ -69,7 +69,7 @@ class Circle(Placement, Generic[Config]):
         # And from the keys: index into nodes of each slot's owner, when first asked for. Lists,
         # because indexing one takes a tenth of indexing an array.
         self._owner_at: list[int] | None = None
-        self._name_at: list[str] = []  # empty until then
+        self._name_at: list[str] = []  # empty until then; no other ring's
         self._next_at: list[int] = []  # the next slot clockwise that is somebody else's
         self._owners = np.empty(0, np.intp)
 
@@ -119,7 +119,8 @@ class Circle(Placement, Generic[Config]):
                 return self._name_at[self._text_hash(key.encode()) % self._num_slots]
             return self._name_at[self._key_hash(key) % self._num_slots]
         except IndexError:  # the first time after a change
-            self._resolve()
+            self._name_at = self._names_by_slot()
+            self._quicken(self._text_finder(self._name_at))
         except UnicodeEncodeError:  # lone surrogates, which only the slow way knows
             pass
         return self._name_at[self._key_hash(key) % self._num_slots]
@@ -133,7 +134,8 @@ class Circle(Placement, Generic[Config]):
         found = np.empty(len(keys), np.intp)
         for start in range(0, len(keys), PIECE):  # each piece's way is done within the cache
             slots = hash_many(self.config.key_hash, keys[start : start + PIECE], self._num_slots)
-            self._owners.take(slots, out=found[start : start + PIECE], mode="clip")
+            indices = slots.view(np.intp)  # of another type they would be copied
+            self._owners.take(indices, out=found[start : start + PIECE], mode="clip")
         return found
 
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
@@ -200,6 +202,7 @@ class Circle(Placement, Generic[Config]):
         twin._slots = self._slots.copy()
         twin._taken = self._taken.copy()
         twin._node_at = self._node_at.copy()
+        twin._name_at = []
         return twin
 
     def snapshot(self) -> dict[str, tuple[int, tuple[int, ...]]]:
@@ -283,14 +286,15 @@ class Circle(Placement, Generic[Config]):
 
     def _forget(self) -> None:
         """A node has come or gone: what was worked out for lookups is no longer so."""
-        self._owner_at, self._name_at = None, []
+        self._owner_at = None
+        self._name_at.clear()  # in place, so that who keeps the quick lookup cannot miss it
+        self._slow_down()
 
     def _resolve(self) -> list[int]:
-        """Owners and their names by slot, until a node comes or goes. O(M)."""
+        """Owners by slot, until a node comes or goes. O(M)."""
         if not self._nodes:
             raise no_nodes()
         owners = self.owners()
-        self._name_at = np.array(self._nodes, dtype=object)[owners].tolist()
         self._owners = owners.astype(np.intp)
         # Behind an owner's last slot in a row begins the next one's; past the end, the first's.
         begins = np.flatnonzero(owners != np.roll(owners, 1))
@@ -300,6 +304,27 @@ class Circle(Placement, Generic[Config]):
         owner_at: list[int] = owners.tolist()
         self._owner_at = owner_at
         return owner_at
+
+    def _names_by_slot(self) -> list[str]:
+        if self._owner_at is None:
+            self._resolve()
+        names: list[str] = np.array(self._nodes, dtype=object)[self._owners].tolist()
+        return names
+
+    def _text_finder(self, name_at: list[str]) -> Callable[[Any], str]:
+        """`lookup` for callers whose keys are texts; with the first other key it resigns."""
+        text_hash, num_slots = self._text_hash, self._num_slots
+
+        def find(key: Any) -> str:
+            try:
+                return name_at[text_hash(key.encode()) % num_slots]
+            except (AttributeError, UnicodeEncodeError):  # no text, or one with lone surrogates
+                self._slow_down()
+            except IndexError:  # a node has come or gone
+                pass
+            return self.lookup(key)
+
+        return find
 
     def _checked(self, node: str, entry: tuple[int, Sequence[int]]) -> tuple[int, tuple[int, ...]]:
         """The entry of a snapshot, if this ring can take it; InvalidSnapshot if not."""

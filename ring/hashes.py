@@ -22,7 +22,7 @@ import xxhash
 
 from ring.crc32 import crc32_many
 from ring.errors import InvalidConfig
-from ring.keys import Key, Keys, bytes_of, hash_rows
+from ring.keys import PIECE, Key, Keys, bytes_of, hash_rows
 
 KeyHash: TypeAlias = Callable[[Key], int]
 BytesHash: TypeAlias = Callable[[bytes], int]
@@ -30,7 +30,6 @@ Hashes: TypeAlias = npt.NDArray[np.uint64]
 VirtualNodeHash: TypeAlias = Callable[[int, str, int], int]  # node_id, node, j
 
 _MASK_64 = 2**64 - 1
-PIECE = 1 << 14  # keys at a time in bulk: 128 KB
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, made odd: the step of SplitMix64
 
 # 640 digits is what CPython converts under any setting (sys.int_info.str_digits_check_threshold);
@@ -242,32 +241,30 @@ def _reduced(hashes: Hashes, modulus: int) -> Hashes:
     return np.remainder(hashes, np.uint64(modulus))
 
 
-def _residues(keys: npt.NDArray[Any], base: int) -> Hashes:
-    """keys mod base, which is at most 2^31."""
-    kind = np.int64 if keys.dtype.kind == "i" else np.uint64
-    wide: npt.NDArray[Any] = keys.astype(kind, copy=False)
-    if base & (base - 1) == 0:
-        return np.bitwise_and(wide.view(np.uint64), np.uint64(base - 1))
-    residues: Hashes = (wide % wide.dtype.type(base)).astype(np.uint64)
-    return residues
-
-
-# Integers in bulk: name -> (function, base per modulus). Its value mod M depends on the key mod
-# base · M alone: a polynomial's on the key mod M; that of ⌊i²/2⌋ on the key mod 2M, for then i² is
-# the same mod 4M but for multiples of 2M. So squares stay below 2^64.
-_BY_RESIDUE: Mapping[str, int] = MappingProxyType(
-    {"identity": 1, "assignment": 1, "seed-library": 2, "knuth": 1}
-)
+# Integers in bulk: a polynomial mod M depends on the key mod M alone, ⌊i²/2⌋ on the key mod 2M, for
+# then i² is the same mod 4M but for multiples of 2M. So squares stay below 2^64.
+_POLYNOMIALS = frozenset({"identity", "assignment", "knuth"})
 
 
 def _many_integers(name: str, keys: npt.NDArray[Any], modulus: int) -> Hashes:
+    wide = keys.astype(np.int64 if keys.dtype.kind == "i" else np.uint64, copy=False)
     if name == "splitmix64":
-        return _reduced(splitmix64_many(keys.astype(np.uint64, copy=False)), modulus)
-    function, base = _INTEGER_HASHES[name], modulus * _BY_RESIDUE[name]
+        return _reduced(splitmix64_many(wide.view(np.uint64)), modulus)
+    function: Any = _INTEGER_HASHES[name]  # arithmetic, which arrays have too
+    if name in _POLYNOMIALS and modulus & (modulus - 1) == 0:  # wraps at 2^64, a multiple of it
+        return _reduced(function(wide.view(np.uint64)), modulus)
+    base = modulus if name in _POLYNOMIALS else 2 * modulus
     if base <= 2**31:
-        values: Any = function(_residues(keys, base))  # type: ignore[arg-type]  # arithmetic
-        return _reduced(values, modulus)
+        return _reduced(function(_residues(wide, base)), modulus)
     return np.fromiter((function(key) % modulus for key in keys.tolist()), np.uint64, len(keys))
+
+
+def _residues(keys: npt.NDArray[Any], base: int) -> Hashes:
+    """keys, of 64 bits, mod base, which is at most 2^31."""
+    if base & (base - 1) == 0:
+        return np.bitwise_and(keys.view(np.uint64), np.uint64(base - 1))
+    residues: Hashes = (keys % keys.dtype.type(base)).astype(np.uint64)
+    return residues
 
 
 VIRTUAL_NODE_HASHES: Mapping[str, VirtualNodeHash] = MappingProxyType(

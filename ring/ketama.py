@@ -76,8 +76,7 @@ class KetamaRing(PointRing):
                 f"weight {_pointless(after)} would have no point"
             )
         if before.items() <= after.items():
-            self._pending.append((len(self._nodes), self._first_points(node, after[node.weight])))
-            self._name_in = None
+            self._take(node, self._first_points(node, after[node.weight]))
         else:
             self._begin_anew()
         self._weights, self._num_digests = weights, after

@@ -19,6 +19,8 @@ Key: TypeAlias = int | str | bytes
 Keys: TypeAlias = npt.NDArray[Any] | Sequence[Key]
 Rows: TypeAlias = npt.NDArray[np.uint8]
 
+PIECE = 1 << 15  # keys at a time in bulk: 256 KB of hashes, which stay in a core's second cache
+
 
 def bytes_of(key: Key) -> bytes:
     """A text as UTF-8 (lone surrogates too, for JSON can carry them), an integer in decimal, bytes

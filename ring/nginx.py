@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any, ClassVar
 from zlib import crc32
 
@@ -46,18 +47,6 @@ class NginxRing(PointRing):
     def key_hash(self, key: Key) -> int:
         return crc32(bytes_of(key))
 
-    def lookup(self, key: Key) -> str:
-        """The server of the key while all are up. EmptyRing."""
-        # As of every point ring, but without a call for the hash, which would be a third of it.
-        try:
-            place = crc32(key.encode() if type(key) is str else bytes_of(key))
-        except UnicodeEncodeError:  # lone surrogates
-            place = crc32(bytes_of(key))
-        name_in = self._name_in
-        if name_in is None:
-            return self._bisected(place)
-        return name_in[place >> self._shift] or self._names[bisect_left(self._list, place)]
-
     def key_hash_many(self, keys: Keys) -> npt.NDArray[Any]:
         return hash_rows(keys, crc32_many)
 
@@ -86,6 +75,27 @@ class NginxRing(PointRing):
             point = crc32(point.to_bytes(4, "little"), base)
             found.append(point)
         return np.array(found, np.uint64)
+
+    def _index_names(self) -> None:
+        super()._index_names()
+        self._quicken(self._text_finder(self._name_in, self._list, self._names, self._shift))
+
+    def _text_finder(
+        self, name_in: list[str | None], points: list[int], names: list[str], shift: int
+    ) -> Callable[[Any], str]:
+        """`lookup` for callers whose keys are texts; with the first other key it resigns."""
+
+        def find(key: Any) -> str:
+            try:
+                place = crc32(key.encode())
+                return name_in[place >> shift] or names[bisect_left(points, place)]
+            except (AttributeError, UnicodeEncodeError):  # no text, or one with lone surrogates
+                self._slow_down()
+            except IndexError:  # a node has come or gone
+                pass
+            return self.lookup(key)
+
+        return find
 
 
 def host_and_port(server: str) -> tuple[bytes, bytes]:

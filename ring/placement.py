@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
-from copy import copy
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -172,9 +171,15 @@ class Placement(ABC):
             raise InvalidSnapshot(f"not a snapshot of {cls.algorithm}: {error!r}") from error
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, and the module `copy`: as data."""
+        return type(self).from_dict, (self.to_dict(),)
+
     def copy(self) -> Self:
         """A placement of its own with the same nodes and answers."""
-        twin = copy(self)
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._slow_down()  # the quick lookup is this one's
         twin._members, twin._ids = self._members.copy(), self._ids.copy()
         return twin
 
@@ -189,6 +194,15 @@ class Placement(ABC):
         """Let the node at `index` of `nodes` go; those behind it move up by one."""
 
     # What algorithms share
+
+    def _quicken(self, find: Callable[[Key], str]) -> None:
+        """Let lookups be `find`: a function that has all it needs at hand takes a third less time
+        than a method. It must notice when it is outdated, for a caller may have kept it."""
+        self.__dict__["lookup"] = find
+
+    def _slow_down(self) -> None:
+        """Let lookups be the method again."""
+        self.__dict__.pop("lookup", None)
 
     def _enter(self, node: Node) -> None:
         """It is one of us, from now on."""

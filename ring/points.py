@@ -13,8 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ring.hashes import PIECE
-from ring.keys import Key, Keys
+from ring.keys import PIECE, Key, Keys
 from ring.placement import Indices, Node, Placement, no_nodes
 
 # A bisection takes some microseconds, the index some tenths of one for each point.
@@ -25,8 +24,8 @@ _MIXED = np.int32(-1)
 class PointRing(Placement):
     """A placement by sorted points. Points of equal value belong to the node that came first.
 
-    The circle is cut into buckets by a hash's first bits, some 4 to 8 for each point: most have no
-    point inside, so that all their keys are one node's, and a lookup is one index; in the others
+    The circle is cut into buckets by a hash's first bits, 16 to 32 for each point: nearly all have
+    no point inside, so that all their keys are one node's, and a lookup is one index; in the others
     the points are searched. The first lookups after a change do without, for the buckets are not
     worth their making for a few.
     Nodes that come are merged into the sorted array when it is first asked for, all at once:
@@ -40,17 +39,18 @@ class PointRing(Placement):
         self._sorted_points = np.empty(0, np.uint64)  # equal ones too
         self._their_owners = np.empty(0, np.int32)  # index into nodes, of each
         self._pending: list[tuple[int, npt.NDArray[np.uint64]]] = []  # who came since, and points
-        # Made when enough is asked. Lists for single lookups, because indexing one takes a tenth of
-        # indexing an array; arrays for bulk. One point more, beyond the circle, is the first again.
-        self._name_in: list[str | None] | None = None  # of each bucket; None: a point is inside
+        # For single lookups, made when enough are asked. Lists, because indexing one takes a tenth
+        # of indexing an array. One point more, beyond the circle, is the first again.
+        self._name_in: list[str | None] = []  # of each bucket; None: a point is inside
         self._list: list[int] = []  # the points
         self._names: list[str] = []  # of their owners
+        self._num_early = 0  # lookups since the last change, for which all this was not made
+        # For bulk, likewise.
         self._shift = 0  # that leaves a hash's bucket
         self._owner_in = np.empty(0, np.int32)  # as _name_in: index into nodes, _MIXED
         self._first_in = np.empty(0, np.int32)  # of each bucket: index of the point of its start
         self._points_many = np.empty(0, np.uint64)
         self._owners_many = np.empty(0, np.int32)
-        self._num_early = 0  # lookups since the last change, for which all this was not made
 
     # Keys
 
@@ -64,16 +64,15 @@ class PointRing(Placement):
 
     def lookup(self, key: Key) -> str:
         place = self.key_hash(key)
-        name_in = self._name_in
-        if name_in is None:
+        if not self._name_in:
             return self._bisected(place)
-        return name_in[place >> self._shift] or self._names[bisect_left(self._list, place)]
+        return self._name_in[place >> self._shift] or self._names[bisect_left(self._list, place)]
 
     def _bisected(self, place: int) -> str:
         self._wanted(1)
         self._num_early += 1
         if self._num_early * EARLY_LOOKUPS > len(self._points):
-            self._resolve()
+            self._index_names()
         at = int(np.searchsorted(self._points, np.uint64(place)))
         return self._nodes[int(self._owners[at % len(self._points)])]
 
@@ -81,22 +80,22 @@ class PointRing(Placement):
         if not len(keys):
             return np.empty(0, np.intp)
         self._wanted(None)
-        if self._name_in is None and len(keys) * EARLY_LOOKUPS < len(self._points):
-            at = np.searchsorted(self._points, self.key_hash_many(keys).astype(np.uint64))
-            found: Indices = self._owners.take(at, mode="wrap").astype(np.intp)
-            return found
-        if self._name_in is None:
-            self._resolve()
+        if not len(self._owner_in):
+            if len(keys) * EARLY_LOOKUPS < len(self._points):
+                at = np.searchsorted(self._points, self.key_hash_many(keys).astype(np.uint64))
+                found: Indices = self._owners.take(at, mode="wrap").astype(np.intp)
+                return found
+            self._index()
         owners = np.empty(len(keys), np.intp)
         for start in range(0, len(keys), PIECE):  # each piece's way is done within the cache
             hashes = self.key_hash_many(keys[start : start + PIECE])
             owners[start : start + PIECE] = self._owners_of(hashes)
         return owners
 
-    def _owners_of(self, hashes: npt.NDArray[Any]) -> Indices:
+    def _owners_of(self, hashes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         # "clip", because the default mode makes copies to be safe; all indices are in range.
         buckets = (hashes >> hashes.dtype.type(self._shift)).astype(np.intp)
-        owners: Indices = self._owner_in.take(buckets, mode="clip").astype(np.intp)
+        owners: npt.NDArray[np.int32] = self._owner_in.take(buckets, mode="clip")
         mixed = np.flatnonzero(owners == _MIXED)
         if len(mixed):
             places, at = hashes[mixed], self._first_in.take(buckets[mixed], mode="clip")
@@ -148,8 +147,11 @@ class PointRing(Placement):
         return self._their_owners
 
     def _admit(self, node: Node) -> None:
-        self._pending.append((len(self._nodes), self.points_of(node)))
-        self._name_in = None
+        self._take(node, self.points_of(node))
+
+    def _take(self, node: Node, points: npt.NDArray[np.uint64]) -> None:
+        self._pending.append((len(self._nodes), points))
+        self._forget()
 
     def _dismiss(self, node: Node, index: int) -> None:
         stays = self._owners != index
@@ -159,7 +161,14 @@ class PointRing(Placement):
     def _place(self, points: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32]) -> None:
         """These and no others, sorted, with their owners."""
         self._sorted_points, self._their_owners, self._pending = points, owners, []
-        self._name_in = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """A node has come or gone: what was worked out for lookups is no longer so."""
+        self._num_early, self._owner_in = 0, np.empty(0, np.int32)
+        self._list, self._names = [], []
+        self._name_in.clear()  # in place, so that who keeps a quick lookup cannot miss it
+        self._slow_down()
 
     def _merge(self) -> None:
         if len(self._pending) == 1:
@@ -179,33 +188,38 @@ class PointRing(Placement):
 
     def copy(self) -> Self:
         twin = super().copy()
-        twin._pending = self._pending.copy()
+        twin._pending, twin._name_in = self._pending.copy(), []
         return twin
 
     def _lists(self) -> tuple[list[int], list[str]]:
-        """The points and the names of their owners, one more than there are."""
-        if self._name_in is None:
-            self._resolve()
+        """The points and the names of their owners, one more than there are. O(points)."""
+        if not self._list:
+            if not self._nodes:
+                raise no_nodes()
+            self._list = [*self._points.tolist(), 2**self.bits]
+            owners = np.append(self._owners, self._owners[0])
+            self._names = np.array(self._nodes, object)[owners].tolist()
         return self._list, self._names
 
-    def _resolve(self) -> None:
+    def _index_names(self) -> None:
+        """The buckets' names, until a node comes or goes. O(points)."""
+        self._lists()
+        if not len(self._owner_in):
+            self._index()
+        name_of = np.array([*self._nodes, None], object)  # _MIXED is the last one's index, too
+        self._name_in = name_of[self._owner_in].tolist()
+
+    def _index(self) -> None:
         """Buckets, until a node comes or goes. O(points)."""
-        if not self._nodes:
-            raise no_nodes()
-        self._num_early = 0
         points, owners = self._points, np.append(self._owners, self._owners[0])
-        self._list = [*points.tolist(), 2**self.bits]
-        self._names = np.array(self._nodes, object)[owners].tolist()
         # No hash is above the last one, so that its own value need not be beyond the circle.
         beyond = np.append(points, np.uint64(2**self.bits - 1))
         self._points_many = beyond.astype(np.uint32 if self.bits == 32 else np.uint64)
         self._owners_many = owners
-        bucket_bits = min(self.bits, len(points).bit_length() + 2)
+        bucket_bits = min(self.bits, len(points).bit_length() + 4)
         self._shift = self.bits - bucket_bits
         starts = np.arange(2**bucket_bits, dtype=np.uint64) << np.uint64(self._shift)
         first_in = np.searchsorted(points, starts).astype(np.int32)
         is_mixed = np.append(first_in[1:], np.int32(len(points))) != first_in
         self._first_in = first_in
         self._owner_in = np.where(is_mixed, _MIXED, owners[first_in])
-        name_of = np.array([*self._nodes, None], object)  # _MIXED is the last one's index, too
-        self._name_in = name_of[self._owner_in].tolist()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import dataclass
+from operator import methodcaller
+from pickle import dumps, loads
 from zlib import crc32
 
 import numpy as np
@@ -182,6 +185,52 @@ def test_a_copy_is_a_placement_of_its_own(name: str) -> None:
     placement.remove("Server4")
     assert "Server5" in twin.nodes
     assert set(owners(twin)) == set(twin.nodes)
+
+
+@every
+def test_a_lookup_that_is_kept_follows_the_changes(name: str) -> None:
+    """Whoever keeps `placement.lookup`, before or after first answers, for keys of every kind."""
+    case = CASES[name]
+    placement, twin = case.of(5), case.of(5)
+    texts = [f"key-{number}" for number in range(2000)]
+    kept = [placement.lookup]
+    for change in (
+        lambda each: None,
+        lambda each: each.add(NAMES[5]),
+        lambda each: each.remove(each.nodes[-1]),
+    ):
+        change(placement), change(twin)
+        expected = [twin.nodes[index] for index in twin.lookup_many(texts)]
+        for find in (*kept, placement.lookup):
+            assert expected == [find(text) for text in texts]
+        kept.append(placement.lookup)
+        others = [7, b"cart", "\ud800", np.int64(7)]
+        for find in (*kept, placement.lookup):
+            assert [twin.nodes[int(i)] for i in twin.lookup_many(others)] == list(map(find, others))
+    while len(placement.nodes):
+        placement.remove(placement.nodes[-1])
+    for find in (*kept, placement.lookup):
+        with pytest.raises(EmptyRing):
+            find("cart")
+
+
+@every
+@pytest.mark.parametrize(
+    "twin_of", [methodcaller("copy"), copy, deepcopy, lambda each: loads(dumps(each))]
+)
+def test_a_twin_answers_for_itself(name: str, twin_of: Callable[[Placement], Placement]) -> None:
+    """By copy, deepcopy or pickle, of a placement that has answered: a change is one's own."""
+    placement = CASES[name].of(5)
+    texts = [f"key-{number}" for number in range(2000)]
+    before = list(map(placement.lookup, texts))
+    twin = twin_of(placement)
+    placement.remove(NAMES[4])
+    after = list(map(placement.lookup, texts))
+    assert before == list(map(twin.lookup, texts))
+    twin.remove(NAMES[4])
+    twin.remove(NAMES[3])
+    assert NAMES[3] not in map(twin.lookup, texts)
+    assert after == list(map(placement.lookup, texts))
 
 
 @every

@@ -199,7 +199,7 @@ def test_ring_of_envoy(row: Mapping[str, Any]) -> None:
         assert [pick for _, pick in row["picks"]] == picks(
             placement, [key for key, _ in row["picks"]]
         )
-        placement._resolve()
+        placement._index_names()
 
 
 # nginx and HAProxy, some of their answers; tests/ring/real asks the programs themselves
