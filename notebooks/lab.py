@@ -679,7 +679,19 @@ def _drawing(
         yield figure.subplots(rows, columns, **options)
         svg = StringIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    display(SVG(svg.getvalue()))
+    display(SVG(_rounded(svg.getvalue())))
+
+
+_COORDINATE = re.compile(r"(?<!scale\()(?<![\d.])-?\d+\.\d{3,}")
+
+
+def _rounded(svg: str) -> str:
+    """Coordinates to hundredths: in the sixth decimal processors differ, and nobody sees it.
+
+    Not halves up, but beside them, where no coordinate lies by design: those of text are multiples
+    of a power of two, and among these are halves.
+    """
+    return _COORDINATE.sub(lambda match: f"{float(match[0]) + 0.0013705:.2f}", svg)
 
 
 def plot_counts(predicted: pd.Series[float], measured: pd.Series[int], title: str) -> None:

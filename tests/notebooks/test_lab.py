@@ -277,6 +277,17 @@ def test_figures_are_the_same_for_the_same_data(answers: pd.DataFrame, shown: li
     assert shown[:half] == shown[half:]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("27.493677", "27.493678"), ("-0.0078125", "-0.0078124")]
+)
+def test_figures_are_the_same_on_every_processor(one: str, other: str) -> None:
+    """Where processors differ, in the last decimals of a coordinate, nothing is shown."""
+    svg = '<path d="M {} 3.5" transform="scale(0.015625)"/>'
+    assert lab._rounded(svg.format(one)) == lab._rounded(svg.format(other))
+    assert "scale(0.015625)" in lab._rounded(svg)
+    assert " 3.5" in lab._rounded(svg)
+
+
 def test_a_server_has_one_colour_and_neighbours_differ() -> None:
     """In every figure; a name without a number has a stable one as well."""
     assert 6 == len({lab._colour(name) for name in lab.servers(6)})
