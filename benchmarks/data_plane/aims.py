@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.data_plane.peers import NGINX, OURS, STUDENT
+from benchmarks.data_plane.peers import NGINX, OURS, STUDENT, UNCOUNTED, WATCHED
 from benchmarks.data_plane.summary import Run, paired_ratio
 
 
@@ -37,4 +37,10 @@ AIMS = [
     Aim("CPU per request, ours to nginx's", "small-32", "cpu_us", OURS, NGINX, at_most=1.3),
     Aim("CPU per request, the student's to ours", "small-32", "cpu_us", STUDENT, OURS, at_least=40),
     Aim("p99 at the same rate, ours to nginx's", "paced-32", "p99_ms", OURS, NGINX, at_most=1.5),
+    Aim(
+        "CPU per request, counted to uncounted", "small-32", "cpu_us", OURS, UNCOUNTED, at_most=1.02
+    ),
+    Aim(
+        "CPU per request, watched by 20 to ours", "small-32", "cpu_us", WATCHED, OURS, at_most=1.05
+    ),
 ]

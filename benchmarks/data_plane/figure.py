@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from benchmarks.data_plane.cases import CASES
-from benchmarks.data_plane.peers import COMMANDS, can_do
+from benchmarks.data_plane.peers import COMMANDS, VARIANTS, can_do
 from benchmarks.data_plane.summary import Run, medians
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
-COLOURS = dict(zip(COMMANDS, ("#009e73", "#56b4e9", "#d55e00", "#999999"), strict=True))
+PEERS = [name for name in COMMANDS if name not in VARIANTS]
+COLOURS = dict(zip(PEERS, ("#009e73", "#56b4e9", "#d55e00", "#999999"), strict=True))
 GROUPS = {"small-32": "small answers", "large-32": "64 KiB answers", "upload-32": "64 KiB uploads"}
 PACED = "paced-32"
 
@@ -35,7 +36,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 def _cost(axes: Axes, runs: Sequence[Run]) -> None:
     axes.set(yscale="log", ylim=(1, 10_000))
-    for index, peer in enumerate(COMMANDS):
+    for index, peer in enumerate(PEERS):
         heights = [medians(runs, case, peer).get("cpu_us", 0) for case in GROUPS]
         places = [group + (index - 1.5) * 0.21 for group in range(len(GROUPS))]
         bars = axes.bar(places, heights, 0.2, color=COLOURS[peer], label=peer)
@@ -47,7 +48,7 @@ def _cost(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 def _wait(axes: Axes, runs: Sequence[Run]) -> None:
-    values = {peer: medians(runs, PACED, peer).get("p99_ms", 0) for peer in COMMANDS}
+    values = {peer: medians(runs, PACED, peer).get("p99_ms", 0) for peer in PEERS}
     bars = axes.bar(range(len(values)), list(values.values()), 0.7, color=list(COLOURS.values()))
     labels = [
         f"{value:.2f}" if value else "" if can_do(peer, CASES[PACED]) else "cannot"

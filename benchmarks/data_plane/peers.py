@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -15,10 +15,15 @@ from benchmarks.data_plane.processes import Process, free_ports, running
 
 CONFIGS = Path(__file__).with_name("configs")
 NGINX, HAPROXY, OURS, STUDENT = "nginx", "HAProxy", "ringlab", "student's"
+# Ours, otherwise: without its counters, and with twenty live pages that look on.
+VARIANTS = UNCOUNTED, WATCHED = "ringlab, uncounted", "ringlab, watched"
 
 
 def can_do(name: str, case: Case) -> bool:
-    """The student's balancer cannot keep the rate at which the others are compared."""
+    """The student's balancer cannot keep the rate at which the others are compared; what ours costs
+    otherwise shows where a request costs least."""
+    if name in VARIANTS:
+        return case.name == "small-32"
     return not (name == STUDENT and case.rate_hz)
 
 
@@ -48,7 +53,10 @@ def peer(name: str, replica_ports: Sequence[int], folder: Path) -> Iterator[Peer
     """The peer of that name while the block runs, in front of these replicas."""
     (port,) = free_ports(1)
     command = COMMANDS[name](port, replica_ports, folder)
-    with running(command, port=port, log=folder / f"{name}.log") as process:
+    with running(command, port=port, log=folder / f"{name}.log") as process, ExitStack() as stack:
+        if name == WATCHED:
+            watchers = [sys.executable, "-m", "benchmarks.data_plane.watchers", str(port)]
+            stack.enter_context(running(watchers, log=folder / "watchers.log"))
         yield Peer(name, port, process)
 
 
@@ -62,12 +70,18 @@ def _haproxy(port: int, replica_ports: Sequence[int], folder: Path) -> list[str]
     return ["haproxy", "-db", "-f", str(config)]
 
 
-def _ours(port: int, replica_ports: Sequence[int], folder: Path) -> list[str]:
+def _ours(
+    port: int, replica_ports: Sequence[int], folder: Path, module: str = "load_balancer"
+) -> list[str]:
     replicas = enumerate(replica_ports, start=1)
     return [
-        *(sys.executable, "-m", "load_balancer", f"--bind=127.0.0.1:{port}"),
+        *(sys.executable, "-m", module, f"--bind=127.0.0.1:{port}"),
         *(f"--replica=Server{number}=127.0.0.1:{at}" for number, at in replicas),
     ]
+
+
+def _uncounted(port: int, replica_ports: Sequence[int], folder: Path) -> list[str]:
+    return _ours(port, replica_ports, folder, module="benchmarks.data_plane.uncounted")
 
 
 def _student(port: int, replica_ports: Sequence[int], folder: Path) -> list[str]:
@@ -79,6 +93,8 @@ COMMANDS: dict[str, Callable[[int, Sequence[int], Path], list[str]]] = {
     NGINX: _nginx,
     HAPROXY: _haproxy,
     OURS: _ours,
+    UNCOUNTED: _uncounted,
+    WATCHED: _ours,
     STUDENT: _student,
 }
 

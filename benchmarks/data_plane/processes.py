@@ -60,10 +60,16 @@ class Process:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
             time.sleep(0.05)
-        ended = self._popen.poll()
-        what = "does not listen" if ended is None else f"ended with status {ended}"
-        tail = self._log.read_text(errors="replace")[-2000:]
-        raise NotStarted(f"{self._popen.args!r} {what}:\n{tail}")
+        self.check_running()
+        raise NotStarted(f"{self._popen.args!r} does not listen:\n{self._tail()}")
+
+    def check_running(self) -> None:
+        """NotStarted if it has ended."""
+        if (ended := self._popen.poll()) is not None:
+            raise NotStarted(f"{self._popen.args!r} ended with status {ended}:\n{self._tail()}")
+
+    def _tail(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
 
     def wait_until_idle(self) -> None:
         """Returns when it has used no more than a tick of CPU in 100 ms, or after 10 s: what the
@@ -88,9 +94,9 @@ class Process:
 
 
 @contextmanager
-def running(command: Sequence[str], *, port: int, log: Path) -> Iterator[Process]:
-    """The process while the block runs, from when it listens on `port`; it hears no Ctrl-C, so that
-    it is stopped in one way only."""
+def running(command: Sequence[str], *, log: Path, port: int | None = None) -> Iterator[Process]:
+    """The process while the block runs, from when it listens on `port`, if it is to; it hears no
+    Ctrl-C, so that it is stopped in one way only. NotStarted if it has ended by itself."""
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment["PYTHONPATH"] = PYTHONPATH
     with log.open("wb") as output:
@@ -105,7 +111,9 @@ def running(command: Sequence[str], *, port: int, log: Path) -> Iterator[Process
         )
     process = Process(popen, log)
     try:
-        process.wait_until_listening(port)
+        if port is not None:
+            process.wait_until_listening(port)
         yield process
+        process.check_running()
     finally:
         process.stop()

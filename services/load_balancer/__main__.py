@@ -21,6 +21,7 @@ from load_balancer.errors import LoadBalancerError
 from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Thresholds
 from load_balancer.heartbeats import Heartbeats
+from load_balancer.live import LiveFeed
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
 from load_balancer.provisioner_client import ProvisionerClient
@@ -65,6 +66,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
         server,
         events,
         Metrics(server, membership, events),
+        LiveFeed(server, membership),
         server.loop,
     )
     admin = AdminServer(create_app(context), admin_socket)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 KEPT = 1000  # events a late subscriber can still ask for
+STILL_HERE = ": still here\n\n"  # a comment, so that a reader who has gone is noticed
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class EventLog:
             self._changed.notify_all()
 
     def stream(self, last_id: int, *, keepalive_s: float) -> Iterator[str]:
-        """Server-sent events after `last_id`, forever; a comment when nothing happens for long,
-        so that a reader who has gone is noticed."""
+        """Server-sent events after `last_id`, forever; STILL_HERE when nothing has happened for
+        `keepalive_s`."""
         yield ": ringlab\n\n"
         while True:
             with self._changed:
@@ -87,7 +88,7 @@ class EventLog:
             if self._closed:
                 return
             if not events:
-                yield ": still here\n\n"
+                yield STILL_HERE
             for event in events:
                 last_id = event.id
                 yield event.as_server_sent()

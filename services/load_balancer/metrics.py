@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
-from collections.abc import Callable, Iterator
-from math import inf
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -35,17 +32,9 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)  # CPU, memory, descriptors, by their usual names
-        self._making = threading.Lock()
-        self._text = b""
-        self._made_at = -inf
 
-    def text(self, max_age_s: float = 0.0) -> bytes:
-        """As it is, or at most max_age_s old: many who share cost hardly more than one."""
-        with self._making:
-            if self._now() - self._made_at >= max_age_s:
-                self._made_at = self._now()
-                self._text = generate_latest(self._registry)
-            return self._text
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -110,5 +99,3 @@ class Metrics(Collector):
             replacements,
             events,
         )
-
-    _now: Callable[[], float] = staticmethod(time.monotonic)

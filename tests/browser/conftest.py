@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from chromium import chromium
-from labs import Lab, process_lab_in
+from labs import ProcessLab, process_lab_in
 from playwright.sync_api import Browser, Page, expect
 
 WITHIN_MS = 20_000  # for what the page waits for: a process that starts, on a busy machine
@@ -15,13 +15,13 @@ expect.set_options(timeout=WITHIN_MS)
 
 
 @pytest.fixture(scope="module")
-def process_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def process_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessLab]:
     with process_lab_in(tmp_path_factory.mktemp("lab"), "ringlab-browser") as lab:
         yield lab
 
 
 @pytest.fixture
-def lab(process_lab: Lab) -> Lab:
+def lab(process_lab: ProcessLab) -> ProcessLab:
     """Three replicas and the default ring."""
     process_lab.reset()
     return process_lab
@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+def page(browser: Browser, lab: ProcessLab) -> Iterator[Page]:
     """The live page, loaded, with a row for each of the three replicas."""
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         page = context.new_page()

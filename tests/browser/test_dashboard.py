@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from labs import NAMES, Lab, eventually
+from labs import NAMES, Lab, ProcessLab, eventually
 from load_balancer.events import Event
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -71,8 +72,7 @@ def test_the_page_is_quiet_and_asks_nobody_else(browser: Browser, lab: Lab) -> N
         page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
         page.goto(f"{lab.url}/dashboard")
         expect(page.get_by_text("live", exact=True)).to_be_visible()
-        with page.expect_response("**/metrics"):
-            page.get_by_role("button", name="Send 100 requests").click()
+        page.get_by_role("button", name="Send 100 requests").click()
         expect(page.locator("#send-result")).to_contain_text("100 answered, 0 failed")
     assert [] == complaints
     assert {f"127.0.0.1:{lab.port}"} == asked
@@ -437,13 +437,28 @@ def test_every_kind_of_event_is_known(page: Page) -> None:
         expect(page.locator(f"#mark-{name}")).to_have_count(1)
 
 
-def test_a_lost_connection_is_told_and_mended(page: Page, lab: Lab) -> None:
-    """What happened meanwhile is there when the connection is, without a reload."""
+def test_a_killed_load_balancer_is_told_and_found_again(page: Page, lab: ProcessLab) -> None:
+    """What happened meanwhile is there when it is, without a reload."""
     connection = page.locator("#connection")
     expect(connection).to_have_text("live")
-    page.context.set_offline(True)
-    expect(connection).to_have_text("The load balancer does not answer.")
     lab.call("PUT", "/rep", json={"hostnames": [*NAMES, "Server4"]})
-    page.context.set_offline(False)
+    lab.signal("load_balancer", signal.SIGKILL)
+    expect(connection).to_have_text("The load balancer does not answer.")
+    lab.kill_replica("Server2")
+    lab.start("load_balancer")
     expect(connection).to_have_text("live")
     expect(row(page, "Server4")).to_have_attribute("data-state", "alive")
+    expect(logged(page, "replaced", "Server2")).to_have_count(1)
+    expect(row(page, "Server2")).to_have_attribute("data-state", "alive")
+
+
+def test_a_load_balancer_that_hangs_is_told_and_heard_again(page: Page, lab: ProcessLab) -> None:
+    """Its connections are open all the while, and nothing comes."""
+    connection = page.locator("#connection")
+    expect(connection).to_have_text("live")
+    lab.signal("load_balancer", signal.SIGSTOP)
+    try:
+        expect(connection).to_have_text("The load balancer does not answer.")
+    finally:
+        lab.signal("load_balancer", signal.SIGCONT)
+    expect(connection).to_have_text("live")

@@ -38,6 +38,7 @@ class Lab:
         self.runtime = runtime
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._folder = ROOT / ".ringlab" / name
 
     # The client
 
@@ -117,7 +118,7 @@ class Lab:
         return container
 
     def _record(self, hostname: str) -> dict[str, Any]:
-        (path,) = (ROOT / ".ringlab" / self.name).rglob(f"{hostname}.json")
+        (path,) = self._folder.rglob(f"{hostname}.json")
         return json.loads(path.read_text())
 
 
@@ -159,29 +160,51 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+class ProcessLab(Lab):
+    """Provisioner and load balancer as processes on a free port; the playbooks have tests of their
+    own."""
+
+    def __init__(self, folder: Path, name: str, **settings: str) -> None:
+        super().__init__(name, "process", free_port())
+        self._folder = folder
+        self._environment = os.environ | {
+            "PROVISIONER_RUNTIME": "process",
+            "PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
+            "PROVISIONER_DIRECTORY": str(folder / "replicas"),
+            "LOAD_BALANCER_BIND": f"127.0.0.1:{self.port}",
+            "LOAD_BALANCER_PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
+            "LOAD_BALANCER_STATE_FILE": str(folder / "state.json"),
+            **settings,
+        }
+        self._services: dict[str, subprocess.Popen[bytes]] = {}
+        for module in ("provisioner", "load_balancer"):
+            self.start(module)
+
+    def start(self, module: str) -> None:
+        command = [sys.executable, "-m", module]
+        self._services[module] = subprocess.Popen(command, env=self._environment)
+
+    def signal(self, module: str, number: signal.Signals) -> None:
+        """What is killed has ended when this returns."""
+        self._services[module].send_signal(number)
+        if number == signal.SIGKILL:
+            self._services[module].wait(timeout=20)
+
+    def close(self) -> None:
+        for service in reversed(self._services.values()):
+            service.terminate()
+            service.wait(timeout=20)
+        _kill_replicas(self._folder / "replicas")
+
+
 @contextmanager
-def process_lab_in(folder: Path, name: str, **settings: str) -> Iterator[Lab]:
-    """Provisioner and load balancer as processes on a free port, with these settings in their
-    environment; the playbooks have tests of their own."""
-    lab = Lab(name, "process", free_port())
-    settings |= {
-        "PROVISIONER_RUNTIME": "process",
-        "PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
-        "PROVISIONER_DIRECTORY": str(folder / "replicas"),
-        "LOAD_BALANCER_BIND": f"127.0.0.1:{lab.port}",
-        "LOAD_BALANCER_PROVISIONER_SOCKET": str(folder / "provisioner.sock"),
-    }
-    services = [
-        subprocess.Popen([sys.executable, "-m", module], env=os.environ | settings)
-        for module in ("provisioner", "load_balancer")
-    ]
+def process_lab_in(folder: Path, name: str, **settings: str) -> Iterator[ProcessLab]:
+    """With these settings in its environment, while the block runs."""
+    lab = ProcessLab(folder, name, **settings)
     try:
         yield lab
     finally:
-        for service in reversed(services):
-            service.terminate()
-            service.wait(timeout=20)
-        _kill_replicas(folder / "replicas")
+        lab.close()
 
 
 def _kill_replicas(records: Path) -> None:

@@ -11,6 +11,7 @@ from flask import current_app
 
 from load_balancer.controller import Controller
 from load_balancer.events import EventLog
+from load_balancer.live import LiveFeed
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
 from load_balancer.proxy.server import Server
@@ -27,6 +28,7 @@ class Context:
     server: Server
     events: EventLog
     metrics: Metrics
+    live: LiveFeed
     loop: asyncio.AbstractEventLoop
 
     def run(self, command: Coroutine[Any, Any, None]) -> None:

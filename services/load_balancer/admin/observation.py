@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,17 +10,16 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from load_balancer import forecast
-from load_balancer.admin.context import Context, context
+from load_balancer.admin.context import context
 from load_balancer.admin.schemas import EventsQuery
 from load_balancer.errors import BadRequest
+from load_balancer.events import STILL_HERE
+from load_balancer.live import EVERY_S, LiveFeed
 
 blueprint = APIBlueprint("observation", __name__, tag="Observation")
 
 MAX_STREAMS = 40  # each holds a thread of the admin API
 KEEPALIVE_S = 5.0
-SAMPLES_S = 1.0
-SHARED_S = 0.2
 
 _EVENTS: Any = {
     "description": "Events",
@@ -45,8 +43,9 @@ def get_events(query_data: EventsQuery) -> Response:
     """What happens from now on, or after event `since`, as server-sent events.
 
     With `Accept: application/json`, what has happened, as a list. `Last-Event-ID` counts before
-    `since`. With `samples=1` an event `requests` without a number tells, once a second or so, some
-    of the requests that were answered: by which `replica`, and their `place` on the ring, in 0..1.
+    `since`. With `live=1` an event `live`, without a number, tells at once and then every second
+    the counters of each replica, and some of the requests that were answered since: by which
+    `replica`, and their `place` on the ring, in 0..1.
     """
     events = context().events
     since = query_data.since if "since" in query_data.model_fields_set else None
@@ -63,42 +62,35 @@ def get_events(query_data: EventsQuery) -> Response:
     if not _streams.acquire(blocking=False):
         raise ServiceUnavailable(f"there are {MAX_STREAMS} event streams, and no room for more")
     last_id = events.last_id if since is None else since
-    response = Response(_stream(last_id, query_data.samples), mimetype="text/event-stream")
+    response = Response(_stream(last_id, query_data.live), mimetype="text/event-stream")
     response.call_on_close(_streams.release)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _stream(last_id: int, with_samples: bool) -> Iterator[str]:
-    events = context().events
-    if not with_samples:
-        return events.stream(last_id, keepalive_s=KEEPALIVE_S)
-    return _sampled(events.stream(last_id, keepalive_s=SAMPLES_S), context())
+def _stream(last_id: int, is_live: bool) -> Iterator[str]:
+    events, live = context().events, context().live
+    if is_live:
+        return _with_live(events.stream(last_id, keepalive_s=EVERY_S), live)
+    return events.stream(last_id, keepalive_s=KEEPALIVE_S)
 
 
-def _sampled(events: Iterator[str], context: Context) -> Iterator[str]:
-    sampler = context.server.sampler
-    seen = max((sample.number for sample in sampler.since(0)), default=0)
-    for event in events:  # a comment at least, as often as samples are told
-        yield event
-        if samples := sampler.since(seen):
-            seen = samples[-1].number
-            ring = context.membership.ring
-            told = [
-                {"replica": each.hostname, "place": forecast.place(ring, each.key)}
-                for each in samples
-            ]
-            yield f"event: requests\ndata: {json.dumps(told)}\n\n"
+def _with_live(events: Iterator[str], live: LiveFeed) -> Iterator[str]:
+    """One part for each event, or, in place of a comment, for what is live."""
+    yield next(events)
+    number, message = live.latest()
+    yield message
+    for event in events:
+        before = number
+        number, message = live.latest()
+        if number == before:
+            yield event
+        else:
+            yield message if event == STILL_HERE else event + message
 
 
 @blueprint.get("/metrics")
 @blueprint.doc(responses={200: _METRICS})
 def get_metrics() -> Response:
-    """Counters in Prometheus's text format.
-
-    As they are now; who says `Cache-Control: max-age=1` may get what another was told up to a fifth
-    of a second ago, so that a class of live pages costs hardly more than one.
-    """
-    max_age_s = request.cache_control.max_age or 0
-    text = context().metrics.text(min(max_age_s, SHARED_S))
-    return Response(text, content_type="text/plain; version=0.0.4")
+    """Counters in Prometheus's text format."""
+    return Response(context().metrics.text(), content_type="text/plain; version=0.0.4")

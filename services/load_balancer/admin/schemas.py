@@ -225,7 +225,7 @@ class EventsQuery(BaseModel):
     since: Annotated[int, BeforeValidator(_event)] = Field(
         0, ge=0, description="number of an event; what came after it"
     )
-    samples: Yes = Field(False, description="1: a stream tells of some of the requests, too")
+    live: Yes = Field(False, description="1: a stream tells counters and some of the requests, too")
 
 
 class RouteQuery(BaseModel):

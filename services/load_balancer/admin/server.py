@@ -9,6 +9,8 @@ import waitress.server
 from flask import Flask
 
 THREADS = 48  # a class that watches holds one each: see observation.MAX_STREAMS
+# Of who reads slowly or not at all; then its thread waits, and a stream skips what is not kept.
+MAX_UNREAD_BYTES = 256 * 1024
 
 
 class AdminServer:
@@ -19,6 +21,7 @@ class AdminServer:
             app,
             unix_socket=str(socket),
             threads=THREADS,
+            outbuf_high_watermark=MAX_UNREAD_BYTES,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )

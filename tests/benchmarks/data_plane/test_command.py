@@ -16,7 +16,7 @@ from labs import ROOT, eventually
 from benchmarks.data_plane import commands
 from benchmarks.data_plane.cases import CASES
 from benchmarks.data_plane.command import chosen
-from benchmarks.data_plane.peers import COMMANDS
+from benchmarks.data_plane.peers import COMMANDS, VARIANTS
 from benchmarks.data_plane.summary import FIGURES
 from benchmarks.errors import BenchmarkError, MissingCommand
 
@@ -46,6 +46,19 @@ def test_a_quick_run_has_every_figure(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "data-plane.svg").read_text()
 
 
+def test_what_ours_costs_otherwise(tmp_path: Path) -> None:
+    """Without its counters, and with twenty who look on: measured where a request costs least."""
+    peers = ["ringlab", *VARIANTS]
+    only = [option for name in [*SHORT, *peers] for option in ("--only", name)]
+    command = [*QUICK, *only, "--output", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == run.returncode, run.stdout + run.stderr
+    content = json.loads((tmp_path / "data-plane.json").read_text())
+    assert peers == [each["peer"] for each in content["runs"] if each["case"] == "small-32"]
+    ratios = {aim["title"]: aim["ratio"] for aim in content["aims"] if aim["ratio"]}
+    assert 2 == len(ratios)
+
+
 def test_an_interrupt_leaves_nothing_over(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a run: no process and no file is left, nothing is stored."""
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
@@ -64,7 +77,7 @@ def test_an_interrupt_leaves_nothing_over(tmp_path: Path) -> None:
         benchmark.send_signal(signal.SIGINT)
         _, told = benchmark.communicate(timeout=60)
     assert "interrupted, nothing is stored" in told
-    assert len(started) == 6  # the origin, four peers and wrk
+    assert len(started) == 9  # the origin, six peers, who watches one of them, and wrk
     assert [] == [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert [] == list(tmp_path.iterdir())
 

@@ -90,30 +90,3 @@ def test_the_process_is_measured_too(samples: dict[Sample, float]) -> None:
     """By the names that Prometheus's own dashboards look for."""
     for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"):
         assert samples[f"process_{name}", ()] > 0
-
-
-@pytest.fixture
-def metrics(membership: Membership) -> Metrics:
-    """Of a server with seven clients, at a time that the test sets."""
-    server = SimpleNamespace(
-        stats={}, restraints=SimpleNamespace(ejections={}), in_flight={}, num_clients=7
-    )
-    return Metrics(server, membership, EventLog())
-
-
-def test_who_asks_is_told_what_is_so_now(metrics: Metrics) -> None:
-    """However soon after another."""
-    assert b"ringlab_client_connections 7.0" in metrics.text()
-    metrics._server.num_clients = 8
-    assert b"ringlab_client_connections 8.0" in metrics.text()
-
-
-def test_readers_who_bear_some_age_share(metrics: Metrics) -> None:
-    """What one has been told is told to the next who takes it."""
-    now = 100.0
-    metrics._now = lambda: now  # type: ignore[method-assign]
-    first = metrics.text(1.0)
-    now += 0.5
-    assert metrics.text(1.0) is first
-    now += 0.5
-    assert metrics.text(1.0) is not first

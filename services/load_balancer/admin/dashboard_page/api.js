@@ -23,15 +23,23 @@ export async function call(method, path, body) {
   return answer.message;
 }
 
-/** What `/metrics` tells. @returns {Promise<{tableVersion: number, replicas: Map<string, Counters>}>} */
+/**
+ * What `/metrics` tells, for when there is no stream that does.
+ * @returns {Promise<Counts>}
+ */
 export async function readMetrics() {
-  const shared = { "Cache-Control": "max-age=1" }; // what another page has just been told will do
-  const response = await reach("/metrics", { cache: "no-store", headers: shared });
+  const options = { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) };
+  const response = await reach("/metrics", options);
   if (!response.ok) throw new Error(`The load balancer answered ${response.status} to /metrics.`);
   return parseMetrics(await response.text());
 }
 
 /**
+ * @typedef {object} Counts
+ * @property {number} atS when they were read, in seconds of any clock
+ * @property {number} tableVersion
+ * @property {Map<string, Counters>} replicas by hostname
+ *
  * Counters of one replica, over all its lives since the load balancer started.
  * @typedef {object} Counters
  * @property {number} answered
@@ -42,16 +50,16 @@ export async function readMetrics() {
 /**
  * Calls `onOpen` whenever the stream of events is opened, then `onEvent` for each event the load
  * balancer has kept, from the first (ids start over when it does), and each to come; `onLost` when
- * the stream ends; `onRequests` once a second, with some of the requests that were answered. No
- * stream is held while the page is hidden, for there are few.
+ * the stream ends; `onLive` once a second, with the counters, and with some of the requests that
+ * were answered. No stream is held while the page is hidden, for there are few.
  */
-export function follow({ onOpen, onEvent, onRequests, onLost }) {
+export function follow({ onOpen, onEvent, onLive, onLost }) {
   let source = null;
   let timer = 0;
 
   function open() {
     close();
-    source = new EventSource("/events?since=0&samples=1");
+    source = new EventSource("/events?since=0&live=1");
     source.onopen = onOpen;
     // The browser's own reconnection gives up on a 503, and asks for ids of before a restart.
     source.onerror = () => {
@@ -62,7 +70,10 @@ export function follow({ onOpen, onEvent, onRequests, onLost }) {
     for (const kind of EVENT_KINDS) {
       source.addEventListener(kind, (message) => onEvent(JSON.parse(message.data)));
     }
-    source.addEventListener("requests", (message) => onRequests(JSON.parse(message.data)));
+    source.addEventListener("live", (message) => {
+      const live = JSON.parse(message.data);
+      onLive(readLive(live), live.requests);
+    });
   }
 
   function close() {
@@ -81,6 +92,7 @@ export const EVENT_KINDS = [
   "ring",
 ];
 const RECONNECT_MS = 1000;
+const PATIENCE_MS = 3000;
 
 async function reach(path, options) {
   try {
@@ -101,6 +113,16 @@ function sentence(message) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 }
 
+/** @returns {Counts} */
+function readLive({ time, table_version: tableVersion, replicas, latency_up_to_s: upTo }) {
+  const read = ([hostname, { answered, in_flight: inFlight, latency: counts }]) => {
+    const latency = counts.map((count, index) => ({ upTo: upTo[index] ?? Infinity, count }));
+    return [hostname, { answered, inFlight, latency }];
+  };
+  return { atS: time, tableVersion, replicas: new Map(Object.entries(replicas).map(read)) };
+}
+
+/** @returns {Counts} */
 function parseMetrics(text) {
   const replicas = new Map();
   let tableVersion = 0;
@@ -118,7 +140,7 @@ function parseMetrics(text) {
       counters.latency.push({ upTo: le === "+Inf" ? Infinity : Number(le), count: Number(value) });
     }
   }
-  return { tableVersion, replicas };
+  return { atS: Date.now() / 1000, tableVersion, replicas };
 }
 
 /**

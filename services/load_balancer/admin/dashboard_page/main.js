@@ -23,6 +23,7 @@ let pointedAt = null;
 /** The request id whose way is shown. @type {string | null} */
 let routeId = null;
 let tableVersion = 0;
+let countedAt = -Infinity;
 /** What does not work now; "" for what does. */
 const troubles = { answers: "", events: "Connecting." };
 
@@ -186,17 +187,23 @@ function setTrouble(part, text) {
   setText(element("connection"), trouble || "live");
 }
 
+/** @param {import("./api.js").Counts} counts */
+async function count(counts) {
+  countedAt = performance.now();
+  table.count(counts);
+  // Not every change is an event: a replica that is still starting has its slots already.
+  if (counts.tableVersion !== tableVersion) {
+    tableVersion = counts.tableVersion;
+    await refresh();
+  }
+  if (numReplicas !== null) history.add(numReplicas);
+}
+
+/** Asks for the counters while no stream tells them, which also finds out who does not answer. */
 async function poll() {
-  if (!document.hidden) {
+  if (!document.hidden && performance.now() - countedAt > 2 * POLL_MS) {
     try {
-      const metrics = await readMetrics();
-      table.count(metrics.replicas, metrics.tableVersion);
-      // Not every change is an event: a replica that is still starting has its slots already.
-      if (metrics.tableVersion !== tableVersion) {
-        tableVersion = metrics.tableVersion;
-        await refresh();
-      }
-      if (numReplicas !== null) history.add(numReplicas);
+      await count(await readMetrics());
     } catch (error) {
       tableVersion = 0;
       setTrouble("answers", error.message);
@@ -271,7 +278,8 @@ follow({
     logEvent(element("events"), event);
     refresh();
   },
-  onRequests(requests) {
+  onLive(counts, requests) {
+    count(counts);
     if (view) land(element("ring"), view, requests);
   },
   onOpen() {

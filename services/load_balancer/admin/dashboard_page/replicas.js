@@ -51,7 +51,7 @@ export class ReplicaTable {
     this.onFocusLost = onFocusLost;
     /** @type {Map<string, Row>} */
     this.rows = new Map();
-    /** @type {{at: number, replicas: Map<string, import("./api.js").Counters>} | null} */
+    /** @type {import("./api.js").Counts | null} */
     this.sample = null;
     /** What had been answered when the routing table changed. @type {Map<string, number>} */
     this.before = new Map();
@@ -79,9 +79,9 @@ export class ReplicaTable {
     });
   }
 
-  /** @param {Map<string, import("./api.js").Counters>} replicas @param {number} tableVersion */
-  count(replicas, tableVersion) {
-    const now = performance.now();
+  /** @param {import("./api.js").Counts} counts */
+  count(counts) {
+    const { atS, tableVersion, replicas } = counts;
     if (tableVersion !== this.tableVersion) {
       this.tableVersion = tableVersion;
       this.before = new Map([...replicas].map(([hostname, { answered }]) => [hostname, answered]));
@@ -92,11 +92,11 @@ export class ReplicaTable {
     for (const [hostname, row] of this.rows) {
       const counters = replicas.get(hostname) ?? { answered: 0, inFlight: 0, latency: [] };
       const before = this.sample?.replicas.get(hostname)?.answered ?? 0;
-      const elapsedS = this.sample && (now - this.sample.at) / 1000;
-      const rate = elapsedS ? Math.max(0, counters.answered - before) / elapsedS : 0;
+      const elapsedS = this.sample && atS - this.sample.atS;
+      const rate = elapsedS > 0 ? Math.max(0, counters.answered - before) / elapsedS : 0;
       row.count(counters, rate, all > 0 ? since(hostname) / all : null);
     }
-    this.sample = { at: now, replicas };
+    this.sample = counts;
   }
 
   #newRow(hostname) {

@@ -15,6 +15,7 @@ from load_balancer.controller import Controller
 from load_balancer.errors import Conflict, UnknownReplica
 from load_balancer.events import EventLog
 from load_balancer.health import Evidence, Thresholds
+from load_balancer.live import LiveFeed
 from load_balancer.membership import Member, Membership
 from load_balancer.metrics import Metrics
 from load_balancer.provisioner_client import Provisioned
@@ -115,6 +116,7 @@ class Lab:
             server,
             self.events,
             Metrics(server, self.membership, self.events),
+            LiveFeed(server, self.membership),
             loop,
         )
         self.client: FlaskClient = create_app(self.context).test_client()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from load_balancer.admin import observation
 from load_balancer.admin.observation import MAX_STREAMS
+from load_balancer.live import EVERY_S
+from load_balancer.proxy.pool import Stats
 from load_balancer.proxy.sampler import Sample
 from werkzeug.test import TestResponse
 
@@ -34,24 +36,39 @@ def read(response: TestResponse, count: int) -> list[str]:
     return parts
 
 
+@pytest.fixture
+def tick(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets a second pass for whoever looks on; streams wait for a thousandth of it."""
+    monkeypatch.setattr(observation, "EVERY_S", 0.001)
+    clock = [100.0]
+    lab.context.live._now = lambda: clock[0]  # type: ignore[method-assign]
+
+    def tick() -> None:
+        clock[0] += EVERY_S
+
+    return tick
+
+
+def live(parts: Iterator[bytes]) -> dict[str, Any]:
+    """The next message of a live stream that is not a comment."""
+    told = next(part for part in (part.decode() for part in parts) if not part.startswith(":"))
+    head, _, data = told.partition("data: ")
+    assert head == "event: live\n"  # without a number, so that nobody resumes behind it
+    return cast(dict[str, Any], json.loads(data))
+
+
 @pytest.mark.parametrize("change", [{"preset": "assignment"}, {"algorithm": "jump"}])
-def test_samples_of_requests(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
-) -> None:
-    """Who asks for them is told some requests beside the events: where they land, and with whom.
-    Those of before are not told; they have no number, so that nobody resumes behind one."""
-    monkeypatch.setattr(observation, "SAMPLES_S", 0.001)
+def test_samples_of_requests(lab: Lab, tick: Callable[[], None], change: dict[str, str]) -> None:
+    """Who looks on is told some requests: where they land, and with whom. Those of before are not
+    told, and none twice."""
     lab.client.put("/ring", json=change)
     lab.samples.append(Sample(1, 10, "Server1"))
-    response = stream(lab, "/events?samples=1")
-    parts = (part.decode() for part in response.response)
-    assert next(parts) == ": ringlab\n\n"
+    response = stream(lab, "/events?live=1")
+    parts = iter(response.response)
+    assert live(parts)["requests"] == []
     lab.samples += [Sample(2, 11, "Server2"), Sample(3, 12, "Server3")]
-    told = next(part for part in parts if not part.startswith(":"))
-    response.close()
-    head, _, data = told.partition("data: ")
-    assert head == "event: requests\n"
-    requests = json.loads(data)
+    tick()
+    requests = live(parts)["requests"]
     assert [request["replica"] for request in requests] == ["Server2", "Server3"]
     ring = lab.membership.ring
     if isinstance(ring, Circle):
@@ -60,6 +77,59 @@ def test_samples_of_requests(
         ]
     else:
         assert all(0 <= request["place"] < 1 for request in requests)
+    tick()
+    assert live(parts)["requests"] == []
+    response.close()
+
+
+def test_counters_are_told_every_second(lab: Lab, tick: Callable[[], None]) -> None:
+    """Those that the live page shows, and the version of the table, as /metrics has them."""
+    stats = Stats()
+    stats.answered(200, 0.003)
+    stats.answered(503, 99.0)
+    lab.context.server.stats["Server1"] = stats
+    lab.context.server.in_flight["Server1"] = 4
+    response = stream(lab, "/events?live=1")
+    parts = iter(response.response)
+    told = live(parts)
+    assert told["table_version"] == lab.membership.table.version
+    assert list(told["replicas"]) == ["Server1"]
+    counters = told["replicas"]["Server1"]
+    assert (counters["answered"], counters["in_flight"]) == (2, 4)
+    latency = dict(zip([*told["latency_up_to_s"], "all"], counters["latency"], strict=True))
+    assert [latency[up_to] for up_to in (0.0025, 0.005, 10.0, "all")] == [0, 1, 1, 2]
+    stats.answered(200, 0.003)
+    tick()
+    assert live(parts)["replicas"]["Server1"]["answered"] == 3
+    response.close()
+
+
+def test_what_is_live_is_made_once_for_all(lab: Lab, tick: Callable[[], None]) -> None:
+    """Twenty who look on get the same bytes, however many requests are answered meanwhile."""
+    streams = [stream(lab, "/events?live=1") for _ in range(20)]
+    parts = [iter(each.response) for each in streams]
+    told = [live(each) for each in parts]
+    for number in range(1, 4):
+        lab.samples.append(Sample(number, 10, "Server1"))
+        tick()
+        told = [live(each) for each in parts]
+        assert all(each == told[0] for each in told)
+        assert len(told[0]["requests"]) == 1
+    for each in streams:
+        each.close()
+
+
+def test_events_come_between(lab: Lab, tick: Callable[[], None]) -> None:
+    """A live stream is one of events all the same."""
+    response = stream(lab, "/events?live=1")
+    parts = iter(response.response)
+    live(parts)
+    tick()
+    lab.events.record("ring", algorithm="jump")
+    told = next(part for part in (part.decode() for part in parts) if not part.startswith(":"))
+    assert told.startswith("id: ")
+    assert "event: ring\n" in told
+    response.close()
 
 
 def test_the_list(lab: Lab) -> None:
@@ -133,15 +203,6 @@ def test_metrics(lab: Lab) -> None:
     response = lab.client.get("/metrics")
     assert response.content_type.startswith("text/plain; version=0.0.4")
     assert 'ringlab_replica_state{replica="Server1",state="alive"} 1.0' in response.text
-
-
-def test_who_bears_some_age_is_told_what_another_was(lab: Lab) -> None:
-    """By the request's Cache-Control; whoever does not say so is told what is so now."""
-    shared = {"Cache-Control": "max-age=1"}
-    first = lab.client.get("/metrics", headers=shared).text
-    assert lab.client.get("/metrics", headers=shared).text == first
-    lab.client.delete("/rm", json={"n": 1, "hostnames": ["Server1"]})
-    assert "Server1" not in lab.client.get("/metrics").text
 
 
 def test_the_page(lab: Lab) -> None:
