@@ -133,6 +133,10 @@ class Placement(ABC):
         EmptyRing if there is no node and n > 0.
         """
 
+    def warm(self) -> None:
+        """Work out now what is else worked out when enough has been asked. EmptyRing."""
+        self.preference(0, 1)
+
     @abstractmethod
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The first `count` distinct nodes for the key (None: all), lookup(key) first.

@@ -106,6 +106,10 @@ class PointRing(Placement):
             owners[mixed] = self._owners_many.take(at)
         return owners
 
+    def warm(self) -> None:
+        self._wanted(None)
+        self._index_names()
+
     def preference(self, key: Key, count: int | None = None) -> tuple[str, ...]:
         """The owners of the first point and of those behind it, each once. EmptyRing; ValueError
         if count < 1."""

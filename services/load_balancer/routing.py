@@ -43,7 +43,7 @@ class RoutingTable:
         self.load_factor = ring.load_factor if isinstance(ring, BoundedLoads) else None
         self._ring = ring.placement if isinstance(ring, BoundedLoads) else ring
         if ring.nodes:
-            self._ring.preference(0, 1)  # what it works out when first asked, now; then many ask
+            self._ring.warm()  # many will ask
         self.route: Route
         if not self.replicas:
             self.route = _nobody

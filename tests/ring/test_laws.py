@@ -215,6 +215,17 @@ def test_a_lookup_that_is_kept_follows_the_changes(name: str) -> None:
 
 
 @every
+def test_warming_changes_no_answer(name: str) -> None:
+    """And wants a node, as a lookup does."""
+    placement, warm = CASES[name].of(5), CASES[name].of(5)
+    warm.warm()
+    texts = [f"key-{number}" for number in range(200)]
+    assert [placement.lookup(text) for text in texts] == [warm.lookup(text) for text in texts]
+    with pytest.raises(EmptyRing):
+        CASES[name].of(0).warm()
+
+
+@every
 @pytest.mark.parametrize(
     "twin_of", [methodcaller("copy"), copy, deepcopy, lambda each: loads(dumps(each))]
 )
