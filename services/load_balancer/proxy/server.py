@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from load_balancer.health import Evidence
@@ -16,6 +17,7 @@ from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
 from load_balancer.proxy.restraints import Restraints
 from load_balancer.proxy.retry_budget import RetryBudget
+from load_balancer.proxy.reuse_port import send_newcomers_to_the_other
 from load_balancer.proxy.sampler import Sampler
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
@@ -106,7 +108,11 @@ class Server:
         """Accepts no more, answers what is in flight, and cuts what takes longer than `grace_s`."""
         self.is_closing = True
         if self._sockets is not None:
-            await asyncio.sleep(0)  # the kernel would reset who has connected and is not accepted
+            # The kernel would reset who has connected and is not accepted.
+            if self.settings.reuse_port:
+                with suppress(OSError):
+                    send_newcomers_to_the_other(self._sockets.sockets[0].fileno())
+            await asyncio.sleep(CLOSING_TURN_S if self.settings.reuse_port else 0)
             self._sockets.close()
         started_at = self.loop.time()
         deadline = started_at + grace_s
