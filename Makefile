@@ -28,7 +28,10 @@ FORMAT := table
 
 URL := http://127.0.0.1:$(PORT)
 COURSE = .ringlab/$(LAB)/jupyter-url
-PLAY = .venv/bin/ansible-playbook -e lab_name=$(LAB) -e lab_port=$(PORT) \
+# Not what was not asked for, so that lines of the inventory can differ.
+given = $(filter command%,$(origin $(1)))
+PLAY = .venv/bin/ansible-playbook \
+    $(if $(call given,LAB),-e lab_name=$(LAB)) $(if $(call given,PORT),-e lab_port=$(PORT)) \
     $(if $(RUNTIME),-e lab_runtime=$(RUNTIME)) $(if $(TOKEN),-e lab_admin_token=$(TOKEN))
 CALL := curl --silent --show-error --header 'Content-Type: application/json' \
     $(if $(TOKEN),--header 'Authorization: Bearer $(TOKEN)')
@@ -45,6 +48,7 @@ help: ## list the verbs
 up: venv ## stand the lab up: engine, images, services, replicas, and a check that it serves
 	@$(PLAY) site.yml
 	@echo
+	@[ -e .ringlab/$(LAB)/lab.json ] || { echo "make inspect lists the labs"; exit 0; }
 	@echo "The lab serves at     $(URL)/home"
 	@echo "Its live page is at   $(URL)/dashboard"
 	@[ ! -e $(COURSE) ] || echo "The course is at      $$(cat $(COURSE))"
@@ -74,8 +78,9 @@ ps: ## show what runs
 logs: ## show what the services write; on a terminal, go on until Ctrl-C
 	@scripts/lab logs $(LAB)
 
-inspect: venv ## show the lab as a table, and check what may touch what; FORMAT=json: the lab alone
-	@RINGLAB_ADMIN_TOKEN=$(TOKEN) .venv/bin/python scripts/inspect_lab.py $(URL) --format $(FORMAT)
+inspect: venv ## show the lab, or list all, and check what may touch what; FORMAT=json: no check
+	@RINGLAB_ADMIN_TOKEN=$(TOKEN) .venv/bin/python scripts/inspect_lab.py --format $(FORMAT) \
+	    $(if $(call given,LAB)$(call given,PORT),$(URL))
 	@[ $(FORMAT) = json ] || $(PLAY) playbooks/inspect.yml
 
 ##@ The admin API, as the assignment has it

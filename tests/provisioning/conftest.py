@@ -47,7 +47,7 @@ def remove_others(engine: docker.DockerClient, name: str) -> None:
         volume.remove()
     for network in engine.networks.list(filters=label):
         network.remove()
-    for image in engine.images.list(filters=label):
+    for image in engine.images.list(filters={"label": f"ringlab.image={name}"}):
         engine.images.remove(image.id, force=True)
 
 
@@ -60,10 +60,10 @@ def other_things(variables: dict[str, Any]) -> Iterator[list[Any]]:
     engine = docker.from_env()
     name = f"{variables['lab_name']}-other"
     labels = {"ringlab.lab": name}
-    recipe = BytesIO(f'FROM scratch\nLABEL ringlab.lab={name}\nCMD ["/none"]\n'.encode())
+    recipe = BytesIO(f'FROM scratch\nLABEL ringlab.image={name}\nCMD ["/none"]\n'.encode())
     remove_others(engine, name)
     try:
-        image, _ = engine.images.build(fileobj=recipe, tag=f"{name}/replica:test", rm=True)
+        image, _ = engine.images.build(fileobj=recipe, tag=f"ringlab/replica:{name}", rm=True)
         yield [
             engine.containers.create(image, name=name, labels=labels),
             image,

@@ -27,8 +27,12 @@ def things_of(lab_name: str) -> list[Any]:
         *engine.containers.list(all=True, filters=label),
         *engine.networks.list(filters=label),
         *engine.volumes.list(filters=label),
-        *engine.images.list(all=True, filters=label),
     ]
+
+
+def images() -> list[Any]:
+    """Images of labs, which they share."""
+    return docker.from_env().images.list(all=True, filters={"label": "ringlab.image"})
 
 
 def processes_of(directory: Path) -> list[str]:
@@ -101,7 +105,8 @@ def test_down_and_up_keep_the_placement(variables: dict[str, Any]) -> None:
 def test_destroy_leaves_nothing_and_touches_nobody_else(
     variables: dict[str, Any], other_things: list[Any], other_process: subprocess.Popen[bytes]
 ) -> None:
-    """destroy leaves nothing of the lab; a lab whose name begins alike loses nothing."""
+    """destroy leaves nothing of the lab; a lab whose name begins alike loses nothing, and keeps
+    the images that it shares with all."""
     lab_name = variables["lab_name"]
     play("playbooks/destroy.yml", **variables)
 
@@ -113,6 +118,13 @@ def test_destroy_leaves_nothing_and_touches_nobody_else(
     for thing in other_things:
         thing.reload()  # NotFound if it is gone
     assert other_process.poll() is None
+
+
+def test_the_last_lab_takes_the_images_along(variables: dict[str, Any]) -> None:
+    """Nobody needs them any more, now that the other one is gone."""
+    play("playbooks/destroy.yml", **variables)
+    if variables["lab_runtime"] == "docker":
+        assert [] == images()
 
 
 def test_destroy_of_nothing_changes_nothing(variables: dict[str, Any]) -> None:
