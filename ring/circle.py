@@ -118,12 +118,13 @@ class Circle(Placement, Generic[Config]):
             if type(key) is str:  # the quick way
                 return self._name_at[self._text_hash(key.encode()) % self._num_slots]
             return self._name_at[self._key_hash(key) % self._num_slots]
-        except IndexError:  # the first time after a change
-            self._name_at = self._names_by_slot()
-            self._quicken(self._text_finder(self._name_at))
-        except UnicodeEncodeError:  # lone surrogates, which only the slow way knows
+        except (IndexError, UnicodeEncodeError):
             pass
-        return self._name_at[self._key_hash(key) % self._num_slots]
+        if not self._name_at:  # the first time after a change
+            self._name_at = self._names_by_slot()
+            if type(key) is str:
+                self._quicken(self._text_finder(self._name_at))
+        return self._name_at[self._key_hash(key) % self._num_slots]  # lone surrogates, too
 
     def lookup_many(self, keys: Keys) -> Indices:
         if not len(keys):

@@ -201,7 +201,9 @@ class Placement(ABC):
 
     def _quicken(self, find: Callable[[Key], str]) -> None:
         """Let lookups be `find`: a function that has all it needs at hand takes a third less time
-        than a method. It must notice when it is outdated, for a caller may have kept it."""
+        than a method. It must notice when it is outdated, for a caller may have kept it; and as it
+        knows us, and we it, only the collector can clear both away: not for who makes many rings.
+        """
         self.__dict__["lookup"] = find
 
     def _slow_down(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from operator import methodcaller
 from pickle import dumps, loads
+from weakref import ref
 from zlib import crc32
 
 import numpy as np
@@ -41,6 +43,7 @@ from ring import (
     TableRing,
     from_dict,
 )
+from ring.keys import Key
 
 NAMES = [f"Server{number}" for number in range(1, 13)]
 TABLE = TableConfig(key_hash="splitmix64", table=tuple(NAMES[i**5 % 997 % 12] for i in range(997)))
@@ -212,6 +215,34 @@ def test_a_lookup_that_is_kept_follows_the_changes(name: str) -> None:
     for find in (*kept, placement.lookup):
         with pytest.raises(EmptyRing):
             find("cart")
+
+
+@every
+@pytest.mark.parametrize("key", [7, "cart", b"cart", "\ud800"])
+def test_a_key_of_any_kind_can_be_the_first(name: str, key: Key) -> None:
+    """And again, and after a change."""
+    placement, twin = CASES[name].of(5), CASES[name].of(5)
+    for _ in range(2):
+        expected = twin.nodes[int(twin.lookup_many([key])[0])]
+        assert [expected] * 3000 == [placement.lookup(key) for _ in range(3000)]
+        placement.remove(NAMES[4]), twin.remove(NAMES[4])
+        placement.add(NAMES[4]), twin.add(NAMES[4])
+
+
+@every
+def test_a_placement_of_integers_leaves_nothing_to_the_collector(name: str) -> None:
+    """Whoever makes one for each change, as the load balancer does, does not pile them up."""
+    placement = CASES[name].of(5)
+    placement.warm()
+    for number in range(3000):
+        placement.lookup(number)
+    gone = ref(placement)
+    gc.disable()
+    try:
+        del placement
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @every
