@@ -111,6 +111,7 @@ class FakeDataPlane:
         self.drained: list[str] = []
         self.cuts: list[Replica] = []
         self.drain_s = 2.0
+        self.num_settled = 0  # how often it was waited for
 
     async def drain(self, replica: Replica, timeout_s: float) -> None:
         self.drained.append(replica.hostname)
@@ -118,6 +119,9 @@ class FakeDataPlane:
 
     def cut(self, replica: Replica) -> None:
         self.cuts.append(replica)
+
+    async def settled(self) -> None:
+        self.num_settled += 1
 
 
 class FakeHeartbeats:
