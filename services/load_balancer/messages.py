@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from load_balancer.errors import BadMessage
 from load_balancer.health import Evidence, State
-from load_balancer.proxy.pool import Stats
+from load_balancer.proxy.pool import LATENCY_BUCKETS_S, Stats
 from load_balancer.settings import HOSTNAME, Address
 
 # Told every so often by both sides, so that silence means something.
@@ -27,6 +27,8 @@ TELL_S = 0.5
 PATIENCE_S = 3.0  # with a peer that says nothing: then it has gone
 MAX_REPORT_BYTES = 1 << 20  # of a follower's line: a hundred times that of sixty-four replicas
 MAX_SNAPSHOT_BYTES = 1 << 27  # of the largest table, of 2^20 slots with names of 63 letters
+
+NUM_BUCKETS = len(LATENCY_BUCKETS_S) + 1  # of the latency histogram
 
 Count = Annotated[int, Field(ge=0)]
 Hostname = Annotated[str, Field(pattern=f"^{HOSTNAME.pattern}$")]
@@ -84,7 +86,7 @@ class Counters(Message):
     model_config = ConfigDict(from_attributes=True)
 
     answers: Annotated[list[Count], Field(min_length=6, max_length=6)]
-    latency_counts: Annotated[list[Count], Field(max_length=100)]
+    latency_counts: Annotated[list[Count], Field(min_length=NUM_BUCKETS, max_length=NUM_BUCKETS)]
     latency_sum_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     losses: Count
     retries: Count
