@@ -52,7 +52,9 @@ async def serve(settings: Settings, folder: Path) -> None:
             membership.suspect(replica)
 
     server = Server(settings, membership.table, admin_socket, on_evidence, events.record)
-    followers = Followers(membership, settings, admin_socket, on_evidence, events.record)
+    followers = Followers(
+        *(membership, settings, admin_socket, server.sampler, on_evidence, events.record)
+    )
     planes = DataPlanes(server, followers)
     workers = Workers(settings, folder / "followers.sock", events.record)
     provisioner = (

@@ -21,9 +21,11 @@ from load_balancer.messages import (
     Counted,
     Happened,
     Hello,
+    Here,
     Life,
     Noticed,
     Refusal,
+    Sampled,
     Serving,
     Snapshot,
     Welcome,
@@ -96,7 +98,8 @@ class Follower:
         # What the control plane is to be told
         self._serving_changed = False
         self._noticed: dict[Replica, Evidence | None] = {}
-        self._happened: list[Happened] = []
+        self._happened: list[Happened | Sampled] = []
+        self._last_sample = 0
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -109,6 +112,9 @@ class Follower:
                 if self._welcome is not None:
                     backoff_s = BACKOFF_FIRST_S
                 self._lost(str(error) or "it is silent")
+            except Exception:  # ours; to serve on by the last table is still the best there is
+                logger.exception("following the control plane failed")
+                self._welcome = None
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
 
@@ -145,6 +151,8 @@ class Follower:
                         telling = telling or asyncio.ensure_future(self._tell(writer))
                     case Snapshot() as taken:
                         await self._take(taken)
+                    case Here(wants_samples=True):
+                        self._sample()
                     case Refusal(reason=reason):
                         raise BadMessage(f"it refuses us: {reason}")
                 self._heard_at = self._now()
@@ -245,6 +253,15 @@ class Follower:
         if len(self._happened) < MAX_UNTOLD:
             self._happened.append(Happened(event=kind, detail=detail))
         self._news.set()
+
+    def _sample(self) -> None:
+        """Asking for some is what has them taken: the first time there are none."""
+        samples = self.server.sampler.since(self._last_sample)
+        if samples and len(self._happened) < MAX_UNTOLD:
+            self._last_sample = samples[-1].number
+            requests = [(sample.key, sample.hostname) for sample in samples]
+            self._happened.append(Sampled(requests=requests))
+            self._news.set()
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         """What has changed, at once; how it stands, every so often."""

@@ -22,7 +22,17 @@ from load_balancer import messages, snapshot
 from load_balancer.errors import BadMessage
 from load_balancer.health import Evidence
 from load_balancer.membership import Member, Membership
-from load_balancer.messages import Counted, Happened, Hello, Noticed, Serving, Welcome
+from load_balancer.messages import (
+    Counted,
+    Happened,
+    Hello,
+    Here,
+    Noticed,
+    Sampled,
+    Serving,
+    Welcome,
+)
+from load_balancer.proxy.sampler import Sampler
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 
@@ -57,6 +67,7 @@ class Followers:
         membership: Membership,
         settings: Settings,
         admin_socket: Path,
+        sampler: Sampler,
         on_evidence: Callable[[Replica, Evidence | None], None],
         record: Callable[..., None],
     ) -> None:
@@ -66,6 +77,7 @@ class Followers:
         self._membership = membership
         self._settings = settings
         self._admin_socket = admin_socket
+        self._sampler = sampler
         self._on_evidence = on_evidence
         self._record = record
         self._listening: list[asyncio.Server] = []
@@ -145,6 +157,10 @@ class Followers:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, token: str
     ) -> None:
         """Until it goes, or says what it may not."""
+        if len(self._tasks) >= MAX_FOLLOWERS:
+            logger.warning("there are %d followers, and no room for more", MAX_FOLLOWERS)
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -164,11 +180,10 @@ class Followers:
             self._tasks.discard(task)
             writer.close()
 
-    def _check(self, hello: Hello, token: str) -> None:
+    @staticmethod
+    def _check(hello: Hello, token: str) -> None:
         if token and not hmac.compare_digest(hello.token.encode(), token.encode()):
             raise BadMessage("token must be that of --followers-token")
-        if len(self.links) >= MAX_FOLLOWERS:
-            raise BadMessage(f"there are {MAX_FOLLOWERS} followers, and no room for more")
 
     async def _follow(self, link: Link, reader: asyncio.StreamReader) -> None:
         logger.info("follower %s has come", link.name)
@@ -199,6 +214,9 @@ class Followers:
             case Counted():
                 self.counted.pop(link.process, None)
                 self.counted[link.process] = message  # the last heard of is the last here
+            case Sampled(requests=requests):
+                for key, hostname in requests:
+                    self._sampler.add(key, hostname)
 
     async def _tell_all(self, link: Link) -> None:
         """Each snapshot when there is one and the follower has read the one before."""
@@ -211,7 +229,7 @@ class Followers:
                 if sent != self._membership.table.version:
                     sent, line = await self._snapshot_line()
                 else:
-                    line = messages.Here().line
+                    line = Here(wants_samples=self._sampler.is_looked_at).line
                 writer.write(line)
                 await writer.drain()
                 await self._until(

@@ -1,7 +1,7 @@
 """What a control plane and its followers tell each other: lines of JSON, and what is accepted of
 them. Pure, but for `read`, which takes the next line of a stream.
 
-    follower → control plane   Hello, then Serving, Noticed, Happened, Counted as things are
+    follower → control plane   Hello, then Serving, Noticed, Happened, Counted, Sampled
     control plane → follower   Welcome, then a Snapshot for each change, Here in between
 
 A peer that sends anything else is no peer of ours: BadMessage, and its connection ends.
@@ -117,6 +117,14 @@ def told(stats: Mapping[str, Stats]) -> dict[str, Counters]:
     return {name: Counters.model_validate(each) for name, each in list(stats.items())}
 
 
+class Sampled(Message):
+    """Some of the requests that were answered since the last time, key and hostname; only while
+    somebody looks at them."""
+
+    kind: Literal["sampled"] = "sampled"
+    requests: Annotated[list[tuple[int, Hostname]], Field(max_length=100)]
+
+
 # From the control plane
 
 
@@ -167,12 +175,14 @@ class Snapshot(Message):
 
 
 class Here(Message):
-    """Still here, and the last snapshot is the present one."""
+    """Still here, and the last snapshot is the present one. `wants_samples`: of requests, for
+    somebody looks on."""
 
     kind: Literal["here"] = "here"
+    wants_samples: bool = False
 
 
-FromFollower = Serving | Noticed | Happened | Counted
+FromFollower = Serving | Noticed | Happened | Counted | Sampled
 FromControlPlane = Welcome | Refusal | Snapshot | Here
 HELLO: TypeAdapter[Hello] = TypeAdapter(Hello)
 FROM_FOLLOWER: TypeAdapter[FromFollower] = TypeAdapter(

@@ -23,9 +23,7 @@ def test_the_ratio_is_taken_within_rounds() -> None:
 
 def test_workers_that_were_not_the_bound() -> None:
     """If load or origin were, the figure is theirs, and not told."""
-    with pytest.raises(
-        BenchmarkError, match=r"2 workers used 0\.60 cores of 0\.80: something else"
-    ):
+    with pytest.raises(BenchmarkError, match=r"2 workers used 0\.60 cores of 0\.80: "):
         verdict([[run(1, 100), run(2, 150, cores=0.3)]], 0.4)
     assert "1.50" in verdict([[run(1, 100), run(2, 150, cores=0.3)]], 0.0)
 

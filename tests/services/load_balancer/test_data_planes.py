@@ -355,6 +355,20 @@ def test_counters_are_summed(planes: Planes, wait_until: WaitUntil) -> None:
     assert 600 == sum(each["answered"] for each in json.loads(live[1])["replicas"].values())
 
 
+def test_live_pages_see_requests_of_followers(planes: Planes) -> None:
+    """While somebody looks on, some of what a follower has answered lands on the page, too."""
+    control = planes.control()
+    follower = planes.follower()
+    with socket.create_connection(("127.0.0.1", control.port), TIMEOUT_S) as client:
+        client.sendall(b"GET /events?live=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        told = b""
+        while b'"requests": [{"replica": "Server' not in told:
+            follower.routes(range(50))
+            client.settimeout(0.05)
+            with suppress(TimeoutError):
+                told += client.recv(65_536)
+
+
 # Peers that are none
 
 

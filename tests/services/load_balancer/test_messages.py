@@ -17,6 +17,7 @@ from load_balancer.messages import (
     Here,
     Noticed,
     Refusal,
+    Sampled,
     Serving,
     Welcome,
 )
@@ -37,6 +38,7 @@ def stats(*statuses: int) -> Stats:
         Serving(version=3, in_flight={7: 2, 9: 1}),
         Noticed(life=7, evidence=Evidence.REFUSED),
         Noticed(life=7, evidence=None),
+        Sampled(requests=[(2**80, "Server1"), (-7, "Server2")]),
         Happened(event="ejected", detail={"hostname": "Server1", "failures": 5, "for_s": 30.0}),
         Counted(
             replicas=messages.told({"Server1": stats(200, 404)}),
@@ -59,6 +61,7 @@ def test_what_followers_say(message: Any) -> None:
         Welcome(admin_socket="/run/admin.sock", is_guarded=False, speaks_contract=True),
         Refusal(reason="token"),
         Here(),
+        Here(wants_samples=True),
     ],
     ids=lambda message: message.kind,
 )
