@@ -81,7 +81,7 @@ class Followers:
         self._on_evidence = on_evidence
         self._record = record
         self._listening: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._numbers: dict[Replica, int] = {}
         self._next_number = itertools.count(1)
         self._news = asyncio.Event()  # set, and replaced, when anything has changed on either side
@@ -108,9 +108,9 @@ class Followers:
     async def close(self) -> None:
         for listening in self._listening:
             listening.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._connections.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     # What the control plane asks
 
@@ -157,13 +157,13 @@ class Followers:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, token: str
     ) -> None:
         """Until it goes, or says what it may not."""
-        if len(self._tasks) >= MAX_FOLLOWERS:
+        if len(self._connections) >= MAX_FOLLOWERS:
             logger.warning("there are %d followers, and no room for more", MAX_FOLLOWERS)
             writer.close()
             return
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._connections[task] = writer
         name = "a follower"
         try:
             hello = await messages.read(reader, messages.HELLO)
@@ -177,7 +177,7 @@ class Followers:
         except (OSError, TimeoutError) as error:
             logger.info("%s has gone: %s", name, error or "silent for too long")
         finally:
-            self._tasks.discard(task)
+            del self._connections[task]
             writer.close()
 
     @staticmethod

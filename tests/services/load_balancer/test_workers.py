@@ -170,16 +170,18 @@ def test_a_worker_that_is_killed_under_load(balancer: Balancer, wait_until: Wait
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
-    victim, other = balancer.workers
-    os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: victim not in balancer.workers and len(balancer.workers) == 2)
-    assert other in balancer.workers
-    wait_until(balancer.is_whole)
-    answered = outcomes["200"]
-    wait_until(lambda: outcomes["200"] > answered + 50)
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        victim, other = balancer.workers
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in balancer.workers and len(balancer.workers) == 2)
+        assert other in balancer.workers
+        wait_until(balancer.is_whole)
+        answered = outcomes["200"]
+        wait_until(lambda: outcomes["200"] > answered + 50)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
     assert {"200", "lost"} >= outcomes.keys()
     # What waits to be accepted by a process that is killed is reset by the kernel.
     assert outcomes["lost"] <= 2 * len(threads)
