@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ logger = logging.getLogger(__name__)
 # Between two tries to find the control plane.
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 0.5
+# A replica that only we cannot reach is alive again as soon as it is asked: it must not come and go
+# with every request of ours.
+REFUSALS_S = 1.0
 MAX_UNTOLD = 100  # events that wait for a control plane that does not read
 
 
@@ -98,6 +102,7 @@ class Follower:
         # What the control plane is to be told
         self._serving_changed = False
         self._noticed: dict[Replica, Evidence | None] = {}
+        self._refused_at: dict[Replica, float] = {}
         self._happened: list[Happened | Sampled] = []
         self._last_sample = 0
         self._news = asyncio.Event()
@@ -202,6 +207,7 @@ class Follower:
             self._turn(replica, before.get(replica), life)
         for replica in before.keys() - self._lives.keys():
             self.server.cut(replica)
+            self._refused_at.pop(replica, None)
         self.has_table.set()
         self._serving_changed = True
         self._news.set()
@@ -245,13 +251,17 @@ class Follower:
     # Within: what is told
 
     def _on_evidence(self, replica: Replica, evidence: Evidence | None) -> None:
+        if evidence is not None:
+            if self._now() < self._refused_at.get(replica, -inf) + REFUSALS_S:
+                return
+            self._refused_at[replica] = self._now()
         self._noticed[replica] = self._noticed.get(replica) or evidence
         self._news.set()
 
-    def _on_event(self, kind: Any, **detail: Any) -> None:
+    def _on_event(self, kind: str, **detail: object) -> None:
         logger.info("%s: %s", kind, detail)
         if len(self._happened) < MAX_UNTOLD:
-            self._happened.append(Happened(event=kind, detail=detail))
+            self._happened.append(Happened.model_validate({"event": kind, "detail": detail}))
         self._news.set()
 
     def _sample(self) -> None:

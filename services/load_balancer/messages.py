@@ -77,7 +77,7 @@ class Happened(Message):
 
     kind: Literal["happened"] = "happened"
     event: Literal["ejected", "readmitted"]
-    detail: dict[str, str | int | float]
+    detail: dict[Literal["hostname", "failures", "for_s"], str | int | float]
 
 
 class Counters(Message):

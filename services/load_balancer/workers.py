@@ -61,7 +61,7 @@ class Workers:
                 logger.error("worker %d cannot be started: %s", number, error)
             else:
                 status = await process.wait()
-                self._record("worker ended", worker=number, status=status)
+                self._record("ended", worker=number, status=status)
             if loop.time() >= started_at + WELL_AFTER_S:
                 backoff_s = BACKOFF_FIRST_S
             await asyncio.sleep(backoff_s)

@@ -215,6 +215,24 @@ def test_what_traffic_says_is_passed_on(run: Run) -> None:
     run(story)
 
 
+def test_refusals_are_told_once_a_second(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that a follower alone cannot reach would else come and go with each request."""
+    now = 100.0
+    monkeypatch.setattr(Follower, "_now", staticmethod(lambda: now))
+
+    async def story(control: ControlPlane) -> None:
+        nonlocal now
+        replicas = await control.serve_by(life(4, "A", 1), version=1)
+        follower = control.follower
+        told = []
+        for now in (100.0, 100.5, 100.9, 101.0, 101.9):
+            follower._on_evidence(replicas[4], Evidence.REFUSED)
+            told.append((now, len(follower._changes())))
+        assert [(100.0, 1), (100.5, 0), (100.9, 0), (101.0, 1), (101.9, 0)] == told
+
+    run(story)
+
+
 def test_the_ring_is_kept_while_it_is_the_same(run: Run) -> None:
     """A change of health alone builds no ring."""
 

@@ -86,6 +86,7 @@ def test_what_a_control_plane_says(message: Any) -> None:
         (b'{"kind": "serving", "version": 1, "in_flight": {"x": 1}}\n', "in_flight"),
         (b'{"kind": "noticed", "life": 1, "evidence": "magic"}\n', "evidence"),
         (b'{"kind": "happened", "event": "ring", "detail": {}}\n', "happened.event"),
+        (b'{"kind": "happened", "event": "ejected", "detail": {"kind": "a"}}\n', "detail"),
         (
             b'{"kind": "counted", "replicas": {"a\\r\\nb": {}}, "ejections": {},'
             b' "num_clients": 0}\n',

@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_under_load(balancer: Balancer, wait_until: Wait
     # What waits to be accepted by a process that is killed is reset by the kernel.
     assert outcomes["lost"] <= 2 * len(threads)
     assert [{"worker": 2, "status": -9}, {"worker": 3, "status": -9}].count(
-        {name: balancer.events("worker ended")[0][name] for name in ("worker", "status")}
+        {name: balancer.events("ended")[0][name] for name in ("worker", "status")}
     )
 
 
@@ -196,7 +196,7 @@ def test_a_worker_that_is_told_to_end(balancer: Balancer, wait_until: WaitUntil)
     os.kill(before[0], signal.SIGTERM)
     wait_until(lambda: len(balancer.workers) == 2 and before[0] not in balancer.workers)
     wait_until(balancer.is_whole)
-    (event,) = balancer.events("worker ended")
+    (event,) = balancer.events("ended")
     assert 0 == event["status"]
 
 
