@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -316,6 +317,46 @@ def test_a_leaving_replica_answers_followers_first(planes: Planes, wait_until: W
     removing.join(TIMEOUT_S)
     assert removed.is_set()
     assert [(200, b"hello")] == answered
+
+
+def test_coming_going_and_dying_cost_no_answer(planes: Planes, wait_until: WaitUntil) -> None:
+    """Under load on all data planes, one by way of two workers, replicas are added, removed and
+    killed: every request is answered."""
+    control = planes.control("--workers", 2)
+    services = [control, planes.follower(), planes.follower()]
+    wait_until(lambda: len(control.metric("ringlab_follower_table_version")) == 3)
+    done, num_asked = threading.Event(), Counter[int]()
+    failures: list[BaseException] = []
+
+    def load(number: int, service: Service) -> None:
+        try:
+            while not done.is_set():
+                service.routes(range(100))  # each is 200, or it fails
+                num_asked[number] += 100
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=load, args=each) for each in enumerate(2 * services)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(4, 7):
+            control.call("POST", "/add", {"n": 1, "hostnames": [f"Server{number}"]})
+            services[1].call("DELETE", "/rm", {"n": 1, "hostnames": [f"Server{number - 3}"]})
+            before = control.metric("ringlab_replacements_total")[0]
+            control.call("POST", "/crash", {"hostname": f"Server{number}"})
+            wait_until(
+                lambda before=before: control.metric("ringlab_replacements_total")[0] > before
+            )
+        asked = num_asked.copy()
+        wait_until(lambda: failures or all(num_asked[at] > asked[at] for at in range(6)))
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert [] == failures
+    settle(control)
+    assert {"Server4", "Server5", "Server6"} == set(services[2].routes(range(500)))
 
 
 def test_what_a_follower_is_refused_makes_a_replica_suspect(
