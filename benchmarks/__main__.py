@@ -9,8 +9,9 @@ import sys
 from benchmarks.data_plane import command as data_plane
 from benchmarks.errors import BenchmarkError
 from benchmarks.ring import command as ring
+from benchmarks.workers import command as workers
 
-CHAPTERS = {"data_plane": data_plane, "ring": ring}
+CHAPTERS = {"data_plane": data_plane, "ring": ring, "workers": workers}
 
 
 def main() -> None:

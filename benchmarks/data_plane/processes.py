@@ -43,15 +43,24 @@ class Process:
 
     def cpu_s(self) -> float:
         """CPU seconds so far, user and system, of the process and its living children; in steps of
-        a clock tick, mostly 10 ms. Its process group is theirs alone."""
-        ticks = 0
+        a clock tick, mostly 10 ms."""
+        ticks = sum(user + system for user, system in self._ticks().values())
+        return ticks * TICK_S
+
+    def pids(self) -> list[int]:
+        """Of the process and its living children."""
+        return sorted(self._ticks())
+
+    def _ticks(self) -> dict[int, tuple[int, int]]:
+        """Of user and system time, by process id. Its process group is theirs alone."""
+        ticks = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
             with suppress(FileNotFoundError, ProcessLookupError):
                 # proc(5). A name may hold anything, so fields are counted from its end: the 3rd.
                 fields = path.read_text().rpartition(")")[2].split()
                 if int(fields[5 - 3]) == self._popen.pid:
-                    ticks += int(fields[14 - 3]) + int(fields[15 - 3])
-        return ticks * TICK_S
+                    ticks[int(path.parent.name)] = (int(fields[14 - 3]), int(fields[15 - 3]))
+        return ticks
 
     def wait_until_listening(self, port: int) -> None:
         """NotStarted if the process ends, or nobody listens within START_TIMEOUT_S."""

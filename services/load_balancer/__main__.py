@@ -1,45 +1,43 @@
-"""Runs the load balancer: the data plane and the control plane on one event loop, the admin API's
-Flask application in threads beside it, behind a Unix socket."""
+"""Runs the load balancer: a data plane and the control plane on one event loop, the admin API's
+Flask application in threads beside it, behind a Unix socket, and the data planes that follow; or,
+with `--follow`, one of those."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import resource
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
-import uvloop
-
-from load_balancer import log
+from load_balancer import follow
 from load_balancer.admin import AdminServer, Context, create_app
 from load_balancer.controller import Controller
-from load_balancer.errors import LoadBalancerError
+from load_balancer.data_planes import DataPlanes
 from load_balancer.events import EventLog
+from load_balancer.followers import Followers
 from load_balancer.health import Evidence, Thresholds
 from load_balancer.heartbeats import Heartbeats
 from load_balancer.live import LiveFeed
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
+from load_balancer.process import run, spare_the_collector, told_to_stop
 from load_balancer.provisioner_client import ProvisionerClient
-from load_balancer.proxy.server import Server
+from load_balancer.proxy.server import GRACE_S, Server
 from load_balancer.routing import Replica
-from load_balancer.settings import Settings, from_command_line
+from load_balancer.settings import Settings, from_command_line, parse_place
+from load_balancer.workers import Workers
 
 logger = logging.getLogger("load_balancer")
 
-GRACE_S = 8.0  # to answer what is in flight at the end; the engine kills after 10 s
 
-
-async def serve(settings: Settings, admin_socket: Path) -> None:
-    """Serves until SIGTERM or SIGINT; then answers what is in flight, and returns."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
+async def serve(settings: Settings, folder: Path) -> None:
+    """Serves until SIGTERM or SIGINT; then answers what is in flight, and returns. `folder`: for
+    our sockets."""
+    stop = told_to_stop(signal.SIGTERM, signal.SIGINT)
+    if settings.workers > 1:
+        settings = settings.model_copy(update={"reuse_port": True})
+    admin_socket = folder / "admin.sock"
     events = EventLog()
     thresholds = Thresholds(fall=settings.heartbeat_fall, rise=settings.heartbeat_rise)
     membership = Membership(
@@ -54,37 +52,53 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
             membership.suspect(replica)
 
     server = Server(settings, membership.table, admin_socket, on_evidence, events.record)
+    followers = Followers(
+        *(membership, settings, admin_socket, server.sampler, on_evidence, events.record)
+    )
+    planes = DataPlanes(server, followers)
+    workers = Workers(settings, folder / "followers.sock", events.record)
     provisioner = (
         ProvisionerClient(settings.provisioner_socket) if settings.provisioner_socket else None
     )
-    controller = Controller(membership, server, provisioner, settings, events)
-    membership.observers += [server, heartbeats, controller]
+    controller = Controller(membership, planes, provisioner, settings, events)
+    membership.observers += [server, followers, heartbeats, controller]
     context = Context(
         settings,
         membership,
         controller,
         server,
         events,
-        Metrics(server, membership, events),
-        LiveFeed(server, membership),
+        Metrics(planes, membership, events),
+        LiveFeed(planes, membership),
         server.loop,
     )
     admin = AdminServer(create_app(context), admin_socket)
     try:
         if await _begun(controller, stop):
-            _spare_the_collector()
+            spare_the_collector()
             await server.listen()
+            await _be_followed(followers, workers, settings)
             logger.info("serving on http://%s", settings.bind)
             await stop.wait()
     finally:
         logger.info("stopping")
         events.close()
-        await server.close(GRACE_S)
+        await asyncio.gather(server.close(GRACE_S), workers.close())
         admin.close()
+        await followers.close()
         await controller.close()
         await heartbeats.close()
         if provisioner is not None:
             await provisioner.close()
+
+
+async def _be_followed(followers: Followers, workers: Workers, settings: Settings) -> None:
+    """Only now, when the table is worth following."""
+    if settings.followers:
+        await followers.listen(parse_place(settings.followers), settings.followers_token)
+    if settings.workers > 1:
+        await followers.listen(workers.followed)
+        workers.start()
 
 
 async def _begun(controller: Controller, stop: asyncio.Event) -> bool:
@@ -102,31 +116,18 @@ async def _begun(controller: Controller, stop: asyncio.Event) -> bool:
     return False
 
 
-def _spare_the_collector() -> None:
-    """What is here now stays as long as the process: looking for garbage in it takes milliseconds
-    in which nobody is answered. Requests leave none; what commands leave may wait."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
-
-
-def _raise_descriptor_limit() -> None:
-    """A connection takes a descriptor on either side; what is allowed us is often more than what
-    we are given at first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+async def follow_until_told(settings: Settings) -> None:
+    stop = told_to_stop(signal.SIGTERM, signal.SIGINT)
+    await follow.serve(settings, parse_place(settings.follow), settings.bind, stop)
 
 
 def main() -> None:
     settings = from_command_line()
-    _raise_descriptor_limit()
-    log.configure()
+    if settings.follow:
+        run(follow_until_told(settings))
+        return
     with tempfile.TemporaryDirectory(prefix="load-balancer-") as folder:
-        try:
-            uvloop.run(serve(settings, Path(folder) / "admin.sock"))
-        except (OSError, LoadBalancerError) as error:
-            sys.exit(f"load_balancer: {error}")
+        run(serve(settings, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -41,13 +41,16 @@ WELL_AFTER_S = 60.0
 
 
 class DataPlane(Protocol):
-    """What the control plane asks of the data plane."""
+    """What the control plane asks of the data plane, or of all that there are."""
 
     async def drain(self, replica: Replica, timeout_s: float) -> None:
         """Returns when no request is in flight to `replica`, or cuts them after `timeout_s`."""
 
     def cut(self, replica: Replica) -> None:
         """Closes all connections to `replica` now; what is in flight fails over."""
+
+    async def settled(self) -> None:
+        """Returns when the present table is served by, or has been waited for long enough."""
 
 
 class Controller:
@@ -111,6 +114,7 @@ class Controller:
         provisioner = self._managed("add replicas")
         async with self._command:
             await self._add(provisioner, self.names_to_add(n, hostnames))
+        await self._data_plane.settled()
 
     def names_to_add(self, n: int, hostnames: Sequence[str]) -> list[str]:
         """Whom `add` would add now. BadRequest, Conflict."""
@@ -132,7 +136,7 @@ class Controller:
         provisioner = self._managed("remove replicas")
         async with self._command:
             leaving = await self._leave(provisioner, self.names_to_remove(n, hostnames))
-        await asyncio.gather(*leaving)
+        await asyncio.gather(*leaving, self._data_plane.settled())
 
     def names_to_remove(self, n: int, hostnames: Sequence[str]) -> list[str]:
         """Whom `remove` would remove now. BadRequest, UnknownReplica."""
@@ -161,7 +165,7 @@ class Controller:
                 self._haste.clear()
             self._membership.reorder(hostnames)
             await self._save()
-        await asyncio.gather(*leaving)
+        await asyncio.gather(*leaving, self._data_plane.settled())
 
     def names_to_put(self, hostnames: Sequence[str]) -> tuple[list[str], list[str]]:
         """Whom `put` would add and whom it would remove now. BadRequest, Conflict."""
@@ -190,6 +194,7 @@ class Controller:
                     break
             self._membership.take_over(ring)
             await self._save()
+        await self._data_plane.settled()
 
     async def crash(self, hostname: str) -> None:
         """SIGKILL, behind our own back: nothing here takes note of it."""

@@ -60,6 +60,10 @@ class ReplicaNotAnswering(ServerError):
     """A replica was started and gave no heartbeat in time."""
 
 
+class BadMessage(LoadBalancerError):
+    """What a peer on the followers' socket sent is not what it may send; its connection ends."""
+
+
 class InvalidState(LoadBalancerError):
     """The state file does not hold a state; the message says where it is broken."""
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from math import inf
 
 from load_balancer import forecast
+from load_balancer.data_planes import DataPlanes
 from load_balancer.membership import Membership
 from load_balancer.proxy.pool import LATENCY_BUCKETS_S
-from load_balancer.proxy.server import Server
 
 EVERY_S = 1.0
 
@@ -21,8 +21,8 @@ EVERY_S = 1.0
 class LiveFeed:
     """Asked by threads of the admin API; asking is looking on, for which requests are sampled."""
 
-    def __init__(self, server: Server, membership: Membership) -> None:
-        self._server = server
+    def __init__(self, planes: DataPlanes, membership: Membership) -> None:
+        self._planes = planes
         self._membership = membership
         self._making = threading.Lock()
         self._made_at = -inf
@@ -43,13 +43,13 @@ class LiveFeed:
             return self._number, self._text
 
     def _message(self, has_paused: bool) -> dict[str, object]:
-        samples = self._server.sampler.since(self._last_sample)
+        samples = self._planes.sampler.since(self._last_sample)
         if samples:
             self._last_sample = samples[-1].number
         if has_paused:
             samples = []  # of long ago
         ring = self._membership.ring
-        in_flight = self._server.in_flight
+        in_flight = self._planes.in_flight
         return {
             "time": round(time.time(), 6),
             "table_version": self._membership.table.version,
@@ -59,7 +59,7 @@ class LiveFeed:
                     "in_flight": in_flight.get(hostname, 0),
                     "latency": list(itertools.accumulate(stats.latency_counts)),
                 }
-                for hostname, stats in list(self._server.stats.items())
+                for hostname, stats in list(self._planes.stats.items())
             },
             "latency_up_to_s": LATENCY_BUCKETS_S,
             "requests": [

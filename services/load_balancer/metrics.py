@@ -14,19 +14,19 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from load_balancer.data_planes import DataPlanes
 from load_balancer.events import EventLog
 from load_balancer.health import State
 from load_balancer.membership import Membership
 from load_balancer.proxy.pool import LATENCY_BUCKETS_S
-from load_balancer.proxy.server import Server
 
 
 class Metrics(Collector):
     """Reads counters that others write without a lock: each is exact, their sum may be an instant
     apart."""
 
-    def __init__(self, server: Server, membership: Membership, events: EventLog) -> None:
-        self._server = server
+    def __init__(self, planes: DataPlanes, membership: Membership, events: EventLog) -> None:
+        self._planes = planes
         self._membership = membership
         self._events = events
         self._registry = CollectorRegistry()
@@ -52,12 +52,13 @@ class Metrics(Collector):
         latency = HistogramMetricFamily(
             "ringlab_latency_seconds", "From request to the answer's end", labels=["replica"]
         )
-        for hostname, stats in list(self._server.stats.items()):
+        ejected = self._planes.ejections
+        for hostname, stats in list(self._planes.stats.items()):
             for digit, count in enumerate(stats.answers[1:], start=1):
                 requests.add_metric([hostname, f"{digit}xx"], count)
             losses.add_metric([hostname], stats.losses)
             retries.add_metric([hostname], stats.retries)
-            ejections.add_metric([hostname], self._server.restraints.ejections[hostname])
+            ejections.add_metric([hostname], ejected.get(hostname, 0))
             bounds = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
             cumulative = itertools.accumulate(stats.latency_counts)
             latency.add_metric(
@@ -66,7 +67,7 @@ class Metrics(Collector):
         in_flight = GaugeMetricFamily(
             "ringlab_in_flight", "Requests not yet answered", labels=["replica"]
         )
-        for hostname, count in self._server.in_flight.items():
+        for hostname, count in self._planes.in_flight.items():
             in_flight.add_metric([hostname], count)
         health = GaugeMetricFamily(
             "ringlab_replica_state", "1 for the state a replica is in", labels=["replica", "state"]
@@ -75,7 +76,7 @@ class Metrics(Collector):
             for state in State:
                 health.add_metric([member.hostname, state], float(member.health.state is state))
         clients = GaugeMetricFamily(
-            "ringlab_client_connections", "Open now", self._server.num_clients
+            "ringlab_client_connections", "Open now", self._planes.num_clients
         )
         version = CounterMetricFamily(
             "ringlab_table_version", "Routing tables published", self._membership.table.version
@@ -86,6 +87,7 @@ class Metrics(Collector):
         events = CounterMetricFamily("ringlab_events", "What has happened", labels=["kind"])
         for kind, count in sorted([*self._events.counts.items()]):
             events.add_metric([kind], count)
+        yield from self._followers()
         yield from (
             requests,
             losses,
@@ -99,3 +101,15 @@ class Metrics(Collector):
             replacements,
             events,
         )
+
+    def _followers(self) -> Iterator[Metric]:
+        versions = GaugeMetricFamily(
+            "ringlab_follower_table_version", "That it serves by", labels=["data_plane"]
+        )
+        silences = GaugeMetricFamily(
+            "ringlab_follower_silence_seconds", "Since it was heard of", labels=["data_plane"]
+        )
+        for name, version, silence_s in self._planes.followers():
+            versions.add_metric([name], version)
+            silences.add_metric([name], silence_s)
+        yield from (versions, silences)

@@ -33,6 +33,16 @@ CHOICE = tuple(name for name in rings.NAMES if name != "table")  # which is data
 HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123 §2.1
 
 
+def parse_place(text: str) -> Address | Path:
+    """The path of a Unix socket, which has a slash, or host and port. ValueError names the text."""
+    try:
+        return Path(text) if "/" in text else parse_address(text)
+    except ValueError:
+        raise ValueError(
+            f"expected HOST:PORT with a port from 0 to 65535, or a path with a /, got {text!r}"
+        ) from None
+
+
 def parse_address(text: str) -> Address:
     """`"127.0.0.1:6060"` or `"[::1]:6060"` as host and port. ValueError names the text."""
     host, colon, port = text.rpartition(":")
@@ -49,6 +59,18 @@ class Settings(BaseSettings):
     bind: str = Field("127.0.0.1:5050", description="HOST:PORT of the traffic and the admin API")
     reuse_port: bool = Field(
         False, description="let the process that takes over listen beside this one (SO_REUSEPORT)"
+    )
+    workers: int = Field(
+        1, ge=1, le=256, description="processes that share the port, one data plane each"
+    )
+    followers: str = Field(
+        "", description="HOST:PORT, or path of a socket, where data planes elsewhere may follow"
+    )
+    follow: str = Field(
+        "", description="such a HOST:PORT or path: be a data plane that follows, and nothing else"
+    )
+    followers_token: str = Field(
+        "", description="secret that both need when that is beyond loopback"
     )
     replica: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="NAME=HOST:PORT of a server that we do not manage; repeatable"
@@ -164,6 +186,13 @@ class Settings(BaseSettings):
         parse_address(value)
         return value
 
+    @field_validator("followers", "follow")
+    @classmethod
+    def _is_place(cls, value: str) -> str:
+        if value:
+            parse_place(value)
+        return value
+
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         try:
@@ -173,11 +202,30 @@ class Settings(BaseSettings):
         _ = self.unmanaged_replicas
         if self.unmanaged_replicas and self.provisioner_socket:
             raise ValueError("--replica and --provisioner-socket exclude each other")
-        if not (self.admin_token or self.open_admin or _is_loopback(self.bind_address[0])):
+        self._check_planes()
+        if self.follow or self.admin_token or self.open_admin:
+            return self  # who follows has no admin API
+        if not is_loopback(self.bind_address[0]):
             raise ValueError(
                 f"bound to {self.bind}, beyond loopback, the admin API needs an --admin-token"
             )
         return self
+
+    def _check_planes(self) -> None:
+        """Whether the data planes that there are to be can be."""
+        of_control = ("workers", "followers", "replica", "provisioner_socket", "state_file")
+        defaults = type(self).model_fields
+        surplus = [name for name in of_control if getattr(self, name) != defaults[name].default]
+        if self.follow and surplus:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in surplus)
+            raise ValueError(f"--follow leaves {options} to the control plane that it follows")
+        if self.workers > 1 and not self.bind_address[1]:
+            raise ValueError(f"--workers {self.workers} share one port, got --bind {self.bind}")
+        place = parse_place(self.followers) if self.followers else Path()
+        if isinstance(place, tuple) and not (self.followers_token or is_loopback(place[0])):
+            raise ValueError(
+                f"at {self.followers}, beyond loopback, followers need a --followers-token"
+            )
 
     @property
     def bind_address(self) -> Address:
@@ -206,7 +254,7 @@ class Settings(BaseSettings):
         return rings.choose(given)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

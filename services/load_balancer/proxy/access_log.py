@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import sys
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, time
@@ -92,11 +91,16 @@ class AccessLog:
         lines = [_line(entry) for entry in entries]
         if dropped:
             lines.append(json.dumps({"dropped": dropped}))
-        to_stdout = self._path == "-"
+        text = ("\n".join(lines) + "\n").encode()
         try:
-            with nullcontext(sys.stdout) if to_stdout else Path(self._path).open("a") as file:
-                file.write("\n".join(lines) + "\n")
-                file.flush()
+            if self._path == "-":
+                sys.stdout.buffer.write(text)
+                sys.stdout.buffer.flush()
+            else:
+                # Unbuffered: in one piece, for other workers may append to it, too.
+                with Path(self._path).open("ab", buffering=0) as file:
+                    while text:
+                        text = text[file.write(text) :]
         except OSError as error:
             logger.warning("%d lines of the access log are lost: %s", len(lines), error)
 

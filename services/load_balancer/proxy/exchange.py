@@ -195,7 +195,7 @@ class Exchange:
             self.replica = successor
             self.client.server.pool(successor).acquire(self)
         else:
-            self.fail(STATUS.get(loss, 502), f"{pool.name} {loss.value}")
+            self.fail(*pool.failure(loss))
 
     def _successor(self, loss: Loss) -> Replica | None:
         """The next replica clockwise that was not tried, if this request may be sent again."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from load_balancer.errors import OWN_SHORTAGE
 from load_balancer.health import Evidence
-from load_balancer.proxy.exchange import Loss
+from load_balancer.proxy.exchange import STATUS, Loss
 from load_balancer.proxy.head import Limits
 from load_balancer.proxy.upstream import UpstreamConnection
 from load_balancer.routing import Replica
-from load_balancer.settings import Settings
+from load_balancer.settings import Address, Settings
 
 if TYPE_CHECKING:
+    from load_balancer.messages import Counters
     from load_balancer.proxy.access_log import AccessLog
     from load_balancer.proxy.exchange import Exchange
 
@@ -49,28 +50,40 @@ class Stats:
         self.latency_counts[bisect_left(LATENCY_BUCKETS_S, latency_s)] += 1
         self.latency_sum_s += latency_s
 
+    def add(self, other: Stats | Counters) -> None:
+        """What another data plane has counted."""
+        for own, more in (
+            (self.answers, other.answers),
+            (self.latency_counts, other.latency_counts),
+        ):
+            own[:] = [count + added for count, added in zip(own, more, strict=True)]
+        self.latency_sum_s += other.latency_sum_s
+        self.losses += other.losses
+        self.retries += other.retries
+
 
 class Pool:
-    """The connections to one replica (or, with a path, to the admin API)."""
+    """The connections to one replica, which is there; or, without one, to the admin API."""
 
     def __init__(
         self,
         *,
         loop: asyncio.AbstractEventLoop,
         replica: Replica | None,
-        path: Path | None = None,
+        at: Path | Address,
         stats: Stats,
         access_log: AccessLog | None,
         size: int,
         response_timeout_s: float,
         settings: Settings,
+        speaks_contract: bool,
         limits: Limits,
         on_evidence: Callable[[Replica, Evidence | None], None],
         on_answer: Callable[[Replica, int], None],
     ) -> None:
         self.loop = loop
         self.replica = replica
-        self.path = path
+        self.at = at
         self.name = replica.hostname if replica else "the admin API"
         self.replica_line = f"X-Replica: {replica.hostname}\r\n".encode() if replica else b""
         self.stats = stats
@@ -79,7 +92,7 @@ class Pool:
         self.limits = limits
         self.tunnel_timeout_s = settings.tunnel_timeout_s
         # The assignment's replicas have few paths; servers of somebody's own answer as they like.
-        self.speaks_contract = replica is not None and settings.manages_replicas
+        self.speaks_contract = replica is not None and speaks_contract
         self._size = size
         self._settings = settings
         self._response_timeout_s = response_timeout_s
@@ -167,10 +180,14 @@ class Pool:
         if loss is Loss.TIMED_OUT:
             self._judge(504)
         if loss is Loss.STALE:
-            self._close_idle()  # what happened to one will have happened to all
+            self.close_idle()  # what happened to one will have happened to all
         if self.replica is not None and loss in (Loss.REFUSED, Loss.RESET, Loss.STALE):
             self._on_evidence(self.replica, Evidence.REFUSED)
         exchange.lost(self, loss)
+
+    def failure(self, loss: Loss) -> tuple[int, str]:
+        """What a client is told whose request was lost here: status and message."""
+        return STATUS.get(loss, 502), f"{self.name} {loss.value}"
 
     def _judge(self, status: int) -> None:
         if self.replica is not None:
@@ -195,12 +212,12 @@ class Pool:
             connection.carry(exchange)
 
     async def _open(self) -> UpstreamConnection:
-        if self.replica is None:
+        if isinstance(self.at, Path):
             _, connection = await self.loop.create_unix_connection(
-                lambda: UpstreamConnection(self), str(self.path)
+                lambda: UpstreamConnection(self), str(self.at)
             )
         else:
-            host, port = self.replica.address
+            host, port = self.at
             _, connection = await self.loop.create_connection(
                 lambda: UpstreamConnection(self), host, port
             )
@@ -235,7 +252,7 @@ class Pool:
     async def drain(self, timeout_s: float) -> None:
         """Returns when nothing is in flight; cuts what still is after `timeout_s`."""
         self._drained = self.loop.create_future()
-        self._close_idle()
+        self.close_idle()
         self._next()
         try:
             async with asyncio.timeout(timeout_s):
@@ -243,7 +260,7 @@ class Pool:
         except TimeoutError:
             self.cut()
 
-    def _close_idle(self) -> None:
+    def close_idle(self) -> None:
         for connection in list(self._idle):
             self.forget(connection)
             connection.close()

@@ -43,6 +43,15 @@ class Sampler:
         self._loop.call_soon_threadsafe(self._look)
         return [sample for sample in list(self._samples) if sample.number > number]
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether somebody wants samples now."""
+        return self._timer is not None
+
+    def add(self, key: int, hostname: str) -> None:
+        """One that another data plane has taken."""
+        self._samples.append(Sample(next(self._numbers), key, hostname))
+
     def _look(self) -> None:
         self._looked_at = self._loop.time()
         if self._timer is None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from load_balancer.health import Evidence
 from load_balancer.membership import Member
 from load_balancer.proxy import wire
 from load_balancer.proxy.access_log import AccessLog
+from load_balancer.proxy.admin_pool import AdminPool
 from load_balancer.proxy.head import Limits
 from load_balancer.proxy.pool import Pool, Stats
 from load_balancer.proxy.protocol import ClientConnection
@@ -20,15 +22,18 @@ from load_balancer.proxy.retry_budget import RetryBudget
 from load_balancer.proxy.reuse_port import send_newcomers_to_the_other
 from load_balancer.proxy.sampler import Sampler
 from load_balancer.routing import Replica, RoutingTable
-from load_balancer.settings import Settings
+from load_balancer.settings import Address, Settings
 from ring.bounded import capacity_of, first_below
 
 SWEEP_S = 0.25  # how exact timeouts are
 BACKLOG = 16_384  # clients that connect at once; the kernel has a limit of its own, somaxconn
+GRACE_S = 8.0  # to answer what is in flight at the end; the engine kills after 10 s
 CLOSING_TURN_S = 0.02
 NEWCOMER_S = 1.0  # after the last connection is accepted, for the first byte of its request
 ADMIN_CONNECTIONS = 64  # more than it has threads, so that waiting is done there
 ADMIN_TIMEOUT_S = 150.0  # a command may wait for containers to start and requests to end
+
+AnyPool = TypeVar("AnyPool", bound=Pool)
 
 ADMIN_PATHS = frozenset(
     {
@@ -77,6 +82,7 @@ class Server:
         self.is_closing = False
         self.retry_budget = RetryBudget(settings.retry_share)
         self.restraints = Restraints(settings, record)
+        self.speaks_contract = settings.manages_replicas
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self.stats: defaultdict[str, Stats] = defaultdict(Stats)
         self.sampler = Sampler(self.loop)
@@ -87,7 +93,7 @@ class Server:
         self._sockets: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self.admin_pool = self._new_pool(
-            None, admin_socket, Stats(), ADMIN_CONNECTIONS, ADMIN_TIMEOUT_S
+            AdminPool, None, admin_socket, Stats(), ADMIN_CONNECTIONS, ADMIN_TIMEOUT_S
         )
 
     async def listen(self) -> None:
@@ -109,10 +115,7 @@ class Server:
         self.is_closing = True
         if self._sockets is not None:
             # The kernel would reset who has connected and is not accepted.
-            if self.settings.reuse_port:
-                with suppress(OSError):
-                    send_newcomers_to_the_other(self._sockets.sockets[0].fileno())
-            await asyncio.sleep(CLOSING_TURN_S if self.settings.reuse_port else 0)
+            await self._send_newcomers_away(self._sockets)
             self._sockets.close()
         started_at = self.loop.time()
         deadline = started_at + grace_s
@@ -141,8 +144,10 @@ class Server:
             return self.pools[replica]
         except KeyError:
             stats = self.stats[replica.hostname]
+            settings = self.settings
             pool = self._new_pool(
-                replica, None, stats, self.settings.pool_size, self.settings.response_timeout_s
+                *(Pool, replica, replica.address, stats),
+                *(settings.pool_size, settings.response_timeout_s),
             )
             self.pools[replica] = pool
             return pool
@@ -186,6 +191,11 @@ class Server:
         return {replica.hostname: pool.in_flight for replica, pool in pools}
 
     @property
+    def ejections(self) -> Mapping[str, int]:
+        """How often each replica was an outlier, by hostname."""
+        return self.restraints.ejections
+
+    @property
     def num_clients(self) -> int:
         return len(self._clients)
 
@@ -226,6 +236,15 @@ class Server:
 
     # Within
 
+    async def _send_newcomers_away(self, sockets: asyncio.Server) -> None:
+        """To who takes over the port, if we had it for ourselves; then we accept whom we have."""
+        if self.settings.reuse_port and self.settings.workers == 1:
+            with suppress(OSError):
+                send_newcomers_to_the_other(sockets.sockets[0].fileno())
+            await asyncio.sleep(CLOSING_TURN_S)
+        else:
+            await asyncio.sleep(0)
+
     def _route_bounded(self, key: int) -> Replica | None:
         """The first in the failover order that has not too many requests in flight already."""
         return self._roomy(self.table.failover_order(key))
@@ -250,21 +269,23 @@ class Server:
 
     def _new_pool(
         self,
+        kind: type[AnyPool],
         replica: Replica | None,
-        path: Path | None,
+        at: Path | Address,
         stats: Stats,
         size: int,
         response_timeout_s: float,
-    ) -> Pool:
-        return Pool(
+    ) -> AnyPool:
+        return kind(
             loop=self.loop,
             replica=replica,
-            path=path,
+            at=at,
             stats=stats,
             access_log=self.access_log,
             size=size,
             response_timeout_s=response_timeout_s,
             settings=self.settings,
+            speaks_contract=self.speaks_contract,
             limits=self.limits,
             on_evidence=self._on_evidence,
             on_answer=self.answered,

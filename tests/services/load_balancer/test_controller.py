@@ -111,6 +111,9 @@ class FakeDataPlane:
         self.drained: list[str] = []
         self.cuts: list[Replica] = []
         self.drain_s = 2.0
+        self.num_settled = 0  # how often it was waited for
+        self.settled_at = 0  # the table's version then
+        self.version: Callable[[], int] = lambda: 0
 
     async def drain(self, replica: Replica, timeout_s: float) -> None:
         self.drained.append(replica.hostname)
@@ -118,6 +121,10 @@ class FakeDataPlane:
 
     def cut(self, replica: Replica) -> None:
         self.cuts.append(replica)
+
+    async def settled(self) -> None:
+        self.num_settled += 1
+        self.settled_at = self.version()
 
 
 class FakeHeartbeats:
@@ -151,6 +158,7 @@ class Lab:
         self.before: Any = None
         self.events = EventLog()
         self.membership = Membership(self.settings.ring(), Thresholds(1, 1), self.events)
+        self.data_plane.version = lambda: self.membership.table.version
         self.heartbeats = FakeHeartbeats(self.membership, self.provisioner.mute)
         self.controller = Controller(
             self.membership,
@@ -231,6 +239,24 @@ def picture(lab: Lab) -> Any:
         lab.membership.ring.to_dict(),
         lab.membership.listed,
     )
+
+
+def test_commands_return_when_data_planes_have_settled(run: Run) -> None:
+    """Who changes the table and asks any of them sees the change."""
+
+    async def story(lab: Lab) -> None:
+        for command in (
+            lab.controller.add(1, []),
+            lab.controller.remove(1, []),
+            lab.controller.put(NAMES),
+            lab.controller.configure(SlotRing(PRESETS["assignment"])),
+        ):
+            version, waited = lab.membership.table.version, lab.data_plane.num_settled
+            await command
+            assert version < lab.data_plane.settled_at == lab.membership.table.version
+            assert waited + 1 == lab.data_plane.num_settled
+
+    run(story)
 
 
 # add

@@ -1,6 +1,7 @@
 """/metrics: what the counters say, in Prometheus's words."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from load_balancer.events import EventLog
@@ -36,16 +37,17 @@ def samples(membership: Membership) -> dict[Sample, float]:
     stats.answered(200, 0.02)
     stats.answered(503, 99.0)
     stats.losses, stats.retries = 2, 1
-    server = SimpleNamespace(
+    planes: Any = SimpleNamespace(
         stats={"Server1": stats},
-        restraints=SimpleNamespace(ejections={"Server1": 6}),
+        ejections={"Server1": 6},
         in_flight={"Server1": 4},
         num_clients=7,
+        followers=lambda: [("worker-2", 3, 0.25)],
     )
     events = EventLog()
     events.record("replaced", hostname="Server1", by="Server1")
     events.record("ring", algorithm="slots")
-    text = Metrics(server, membership, events).text().decode()
+    text = Metrics(planes, membership, events).text().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -77,6 +79,8 @@ def samples(membership: Membership) -> dict[Sample, float]:
         ("ringlab_replica_state", {"replica": "Server2", "state": "starting"}, 1),
         ("ringlab_client_connections", {}, 7),
         ("ringlab_table_version_total", {}, 3),
+        ("ringlab_follower_table_version", {"data_plane": "worker-2"}, 3),
+        ("ringlab_follower_silence_seconds", {"data_plane": "worker-2"}, 0.25),
     ],
 )
 def test_sample(

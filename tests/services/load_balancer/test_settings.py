@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from load_balancer.settings import Settings, from_command_line, parse_address
+from load_balancer.settings import Settings, from_command_line, parse_address, parse_place
 from pydantic import ValidationError
 
 from ring import PRESETS
@@ -143,6 +143,10 @@ def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
         ("--pool-size", "0", "greater than or equal to 1"),
         ("--replacement-name", "other", "'same' or 'random'"),
         ("--max-replicas", "x", "integer"),
+        ("--workers", "0", "greater than or equal to 1"),
+        ("--workers", "two", "integer"),
+        ("--followers", "5051", "or a path with a /"),
+        ("--follow", "localhost:65536", "0 to 65535"),
     ],
 )
 def test_bad_values_are_named(
@@ -188,6 +192,43 @@ def test_beyond_loopback_a_token_is_wanted(bind: str, capsys: pytest.CaptureFixt
 def test_on_loopback_no_token_is_wanted(bind: str) -> None:
     """Who is on this machine may."""
     assert from_command_line(["--bind", bind]).admin_token == ""
+
+
+# Several data planes
+
+
+@pytest.mark.parametrize("place", ["0.0.0.0:5051", "lab:5051"])
+def test_followers_beyond_loopback_need_a_token(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who follows gets the addresses of all replicas, and is believed about them."""
+    (line,) = refusal(capsys, "--followers", place)
+    assert place in line
+    assert "--followers-token" in line
+    assert from_command_line(["--followers", place, "--followers-token", "x"])
+    for near in ("127.0.0.1:5051", "/run/ringlab/followers.sock"):
+        assert from_command_line(["--followers", near]).followers == near
+
+
+def test_a_follower_leaves_the_rest_to_who_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it could not do is refused, all at once; beyond loopback it needs no admin token, for
+    it has no admin API."""
+    arguments = "--follow 10.0.0.7:5051 --workers 2 --replica A=127.0.0.1:1 --state-file /x"
+    (line,) = refusal(capsys, *arguments.split())
+    assert "--follow leaves --workers, --replica, --state-file to the control plane" in line
+    assert from_command_line(["--follow", "10.0.0.7:5051", "--bind", "0.0.0.0:5050"]).follow
+
+
+def test_workers_share_a_port_that_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each would get one of its own."""
+    (line,) = refusal(capsys, "--workers", "2", "--bind", "127.0.0.1:0")
+    assert "--workers 2 share one port, got --bind 127.0.0.1:0" in line
+
+
+def test_places() -> None:
+    """A slash makes it a path."""
+    assert Path("./x") == parse_place("./x")
+    assert ("::1", 5051) == parse_place("[::1]:5051")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ class DataPlane:
 
     def cut(self, replica: Replica) -> None: ...
 
+    async def settled(self) -> None: ...
+
 
 class Answers:
     """Heartbeats: every replica answers as soon as it has started."""
@@ -105,7 +107,9 @@ class Lab:
             sampler=sampler,
             stats={},
             in_flight={},
+            ejections={},
             num_clients=0,
+            followers=list,
             route=lambda key: self.membership.table.route(key),
         )
         self.membership.observers += [Answers(self.membership), self.controller]
