@@ -23,7 +23,7 @@ STILL_HERE = ": still here\n\n"  # a comment, so that a reader who has gone is n
 @dataclass(frozen=True)
 class Event:
     """`kind` is one of joined, suspect, alive, dead, replaced, draining, drained, ejected,
-    readmitted, ring; and ended, of a worker."""
+    readmitted, ring, ended."""
 
     id: int
     time: float  # seconds since the epoch

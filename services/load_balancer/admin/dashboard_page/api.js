@@ -89,7 +89,7 @@ export function follow({ onOpen, onEvent, onLive, onLost }) {
 /** As in load_balancer/events.py. */
 export const EVENT_KINDS = [
   "joined", "suspect", "alive", "dead", "replaced", "draining", "drained", "ejected", "readmitted",
-  "ring",
+  "ring", "ended",
 ];
 const RECONNECT_MS = 1000;
 const PATIENCE_MS = 3000;

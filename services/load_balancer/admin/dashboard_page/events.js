@@ -19,6 +19,7 @@ const SENTENCES = {
   ejected: ({ hostname, failures, for_s }) =>
     `${hostname} failed ${failures} times in a row: no requests for ${for_s} s.`,
   readmitted: ({ hostname }) => `${hostname} gets requests again.`,
+  ended: ({ worker, status }) => `Worker ${worker} ended with status ${status}: another one starts.`,
   ring: ({ num_slots: slots = null, num_virtual_nodes: virtual_nodes, ...others }) => {
     const { id, time, kind, ...parameters } = others;
     const ring = { load_factor: null, ...parameters, slots, virtual_nodes: virtual_nodes ?? null };
