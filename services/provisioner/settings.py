@@ -6,6 +6,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from provisioner.tcp_socket import parse_bind
+
+MIN_TOKEN_CHARACTERS = 16  # as of the load balancer's admin token
+
 
 class Settings(BaseSettings):
     """Read once, from PROVISIONER_<FIELD>, and passed as an argument from then on."""
@@ -15,6 +19,15 @@ class Settings(BaseSettings):
     socket: Path = Field(
         default=Path("/run/ringlab/provisioner.sock"),
         description="Path of the Unix socket to serve on; at most 107 bytes.",
+    )
+    bind: str = Field(
+        default="",
+        description="HOST:PORT to serve other nodes on as well; empty: none of them.",
+    )
+    token: str = Field(
+        default="",
+        repr=False,
+        description="What other nodes must bear; at least 16 characters where there is a bind.",
     )
     lab: str = Field(
         default="ringlab",
@@ -45,6 +58,17 @@ class Settings(BaseSettings):
         default=Path("/var/lib/ringlab/replicas"),
         description="process: directory of the replicas' records and logs; made if missing.",
     )
+
+    @model_validator(mode="after")
+    def _other_nodes_need_a_token(self) -> Self:
+        if self.bind:
+            parse_bind(self.bind)
+            if len(self.token) < MIN_TOKEN_CHARACTERS:
+                raise ValueError(
+                    f"PROVISIONER_BIND needs a PROVISIONER_TOKEN of at least"
+                    f" {MIN_TOKEN_CHARACTERS} characters, got {len(self.token)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _docker_needs_image_and_network(self) -> Self:
