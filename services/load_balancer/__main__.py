@@ -24,7 +24,8 @@ from load_balancer.heartbeats import Heartbeats
 from load_balancer.live import LiveFeed
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
-from load_balancer.provisioner_client import ProvisionerClient
+from load_balancer.provisioner_client import Provisioner, ProvisionerClient
+from load_balancer.provisioners import Provisioners
 from load_balancer.proxy.server import Server
 from load_balancer.routing import Replica
 from load_balancer.settings import Settings, from_command_line
@@ -54,9 +55,7 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
             membership.suspect(replica)
 
     server = Server(settings, membership.table, admin_socket, on_evidence, events.record)
-    provisioner = (
-        ProvisionerClient(settings.provisioner_socket) if settings.provisioner_socket else None
-    )
+    provisioner = _provisioner(settings)
     controller = Controller(membership, server, provisioner, settings, events)
     membership.observers += [server, heartbeats, controller]
     context = Context(
@@ -85,6 +84,16 @@ async def serve(settings: Settings, admin_socket: Path) -> None:
         await heartbeats.close()
         if provisioner is not None:
             await provisioner.close()
+
+
+def _provisioner(settings: Settings) -> Provisioner | None:
+    """What makes our replicas; None when they are not ours to make."""
+    if nodes := settings.provisioners:
+        token = settings.provisioner_token
+        return Provisioners({name: ProvisionerClient(at, token) for name, at in nodes.items()})
+    if settings.provisioner_socket is not None:
+        return ProvisionerClient(settings.provisioner_socket)
+    return None
 
 
 async def _begun(controller: Controller, stop: asyncio.Event) -> bool:

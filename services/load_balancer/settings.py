@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     provisioner_socket: Path | None = Field(
         None, description="Unix socket of the provisioner that starts and stops our replicas"
     )
+    provisioner: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME=HOST:PORT of a node's provisioner, where several make our replicas"
+    )
+    provisioner_token: str = Field("", description="that those provisioners demand")
     state_file: Path | None = Field(
         None, description="where replicas, their slots and the ring survive a restart"
     )
@@ -153,7 +157,7 @@ class Settings(BaseSettings):
         False, description="no token though bound beyond loopback: the port is not published"
     )
 
-    @field_validator("replica", "allowed_hosts", mode="before")
+    @field_validator("replica", "provisioner", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
@@ -170,9 +174,13 @@ class Settings(BaseSettings):
             _ = self.ring()
         except RingError as error:
             raise ValueError(str(error)) from error
-        _ = self.unmanaged_replicas
-        if self.unmanaged_replicas and self.provisioner_socket:
-            raise ValueError("--replica and --provisioner-socket exclude each other")
+        makers = {
+            "--replica": self.unmanaged_replicas,
+            "--provisioner-socket": self.provisioner_socket,
+            "--provisioner": self.provisioners,
+        }
+        if len(given := [name for name, value in makers.items() if value]) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other")
         if not (self.admin_token or self.open_admin or _is_loopback(self.bind_address[0])):
             raise ValueError(
                 f"bound to {self.bind}, beyond loopback, the admin API needs an --admin-token"
@@ -186,15 +194,12 @@ class Settings(BaseSettings):
     @property
     def unmanaged_replicas(self) -> dict[str, Address]:
         """Hostname → address of the servers that we route to without managing them."""
-        replicas: dict[str, Address] = {}
-        for text in self.replica:
-            name, equals, address = text.partition("=")
-            if not equals or not HOSTNAME.fullmatch(name):
-                raise ValueError(f"--replica wants NAME=HOST:PORT with a hostname, got {text!r}")
-            if name in replicas:
-                raise ValueError(f"--replica {name} is given twice")
-            replicas[name] = parse_address(address)
-        return replicas
+        return _named_addresses("--replica", self.replica)
+
+    @property
+    def provisioners(self) -> dict[str, Address]:
+        """Node → address of its provisioner, where several make our replicas."""
+        return _named_addresses("--provisioner", self.provisioner)
 
     @property
     def manages_replicas(self) -> bool:
@@ -204,6 +209,19 @@ class Settings(BaseSettings):
         """The ring to begin with, empty. RingError."""
         given = {name: value for name in RING_FIELDS if (value := getattr(self, name)) is not None}
         return rings.choose(given)
+
+
+def _named_addresses(option: str, texts: Sequence[str]) -> dict[str, Address]:
+    """Of texts NAME=HOST:PORT, given to an option. ValueError names the text that is wrong."""
+    addresses: dict[str, Address] = {}
+    for text in texts:
+        name, equals, address = text.partition("=")
+        if not equals or not HOSTNAME.fullmatch(name):
+            raise ValueError(f"{option} wants NAME=HOST:PORT with a hostname, got {text!r}")
+        if name in addresses:
+            raise ValueError(f"{option} {name} is given twice")
+        addresses[name] = parse_address(address)
+    return addresses
 
 
 def _is_loopback(host: str) -> bool:
@@ -225,7 +243,7 @@ def from_command_line(arguments: Sequence[str] | None = None) -> Settings:
         option: dict[str, Any] = {"default": argparse.SUPPRESS, "metavar": name.upper()}
         if field.annotation is bool:
             option = {"default": argparse.SUPPRESS, "action": "store_true"}
-        elif name == "replica":
+        elif name in ("replica", "provisioner"):
             option |= {"action": "append", "metavar": "NAME=HOST:PORT"}
         default = "" if field.default in (None, (), "", False) else f" (default {field.default})"
         parser.add_argument(
