@@ -34,24 +34,27 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         description="Name of the lab: label and name prefix of all it makes.",
     )
-    runtime: Literal["docker", "process"] = Field(
-        default="docker", description="What a replica is: a container or a process."
+    runtime: Literal["docker", "swarm", "process"] = Field(
+        default="docker",
+        description="What a replica is: a container, one on a swarm's overlay, or a process.",
     )
 
-    image: str = Field(default="", description="docker: reference of the replicas' image.")
-    network: str = Field(default="", description="docker: name of the network the replicas are on.")
+    image: str = Field(default="", description="docker, swarm: reference of the replicas' image.")
+    network: str = Field(
+        default="", description="docker, swarm: name of the network the replicas are on."
+    )
     memory: str = Field(
         default="128m",
         pattern=r"^[1-9][0-9]*[bkmgBKMG]?$",
-        description="docker: memory limit of a replica, bytes or with suffix k, m, g.",
+        description="docker, swarm: memory limit of a replica, bytes or with suffix k, m, g.",
     )
     pids: int = Field(
-        default=64, ge=8, description="docker: limit of processes and threads per replica."
+        default=64, ge=8, description="docker, swarm: limit of processes and threads per replica."
     )
     docker_host: str = Field(
         default="unix:///var/run/docker.sock",
         validation_alias="DOCKER_HOST",
-        description="docker: URL of the engine; the name is the one all Docker clients read.",
+        description="docker, swarm: URL of the engine; all Docker clients read that name.",
     )
 
     directory: Path = Field(
@@ -71,7 +74,9 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _docker_needs_image_and_network(self) -> Self:
-        if self.runtime == "docker" and not (self.image and self.network):
-            raise ValueError("runtime docker needs PROVISIONER_IMAGE and PROVISIONER_NETWORK")
+    def _containers_need_image_and_network(self) -> Self:
+        if self.runtime != "process" and not (self.image and self.network):
+            raise ValueError(
+                f"runtime {self.runtime} needs PROVISIONER_IMAGE and PROVISIONER_NETWORK"
+            )
         return self

@@ -108,7 +108,7 @@ def test_settings_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.lab = "other"
 
 
-@pytest.mark.parametrize("runtime", ["docker", "process"])
+@pytest.mark.parametrize("runtime", ["docker", "swarm", "process"])
 def test_the_runtime_is_the_one_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runtime: str
 ) -> None:
