@@ -22,7 +22,8 @@ from load_balancer.live import LiveFeed
 from load_balancer.membership import Membership
 from load_balancer.metrics import Metrics
 from load_balancer.process import run, spare_the_collector, told_to_stop
-from load_balancer.provisioner_client import ProvisionerClient
+from load_balancer.provisioner_client import Provisioner, ProvisionerClient
+from load_balancer.provisioners import Provisioners
 from load_balancer.proxy.server import GRACE_S, Server
 from load_balancer.routing import Replica
 from load_balancer.settings import Settings, from_command_line, parse_place
@@ -57,9 +58,7 @@ async def serve(settings: Settings, folder: Path) -> None:
     )
     planes = DataPlanes(server, followers)
     workers = Workers(settings, folder / "followers.sock", events.record)
-    provisioner = (
-        ProvisionerClient(settings.provisioner_socket) if settings.provisioner_socket else None
-    )
+    provisioner = _provisioner(settings)
     controller = Controller(membership, planes, provisioner, settings, events)
     membership.observers += [server, followers, heartbeats, controller]
     context = Context(
@@ -90,6 +89,17 @@ async def serve(settings: Settings, folder: Path) -> None:
         await heartbeats.close()
         if provisioner is not None:
             await provisioner.close()
+
+
+def _provisioner(settings: Settings) -> Provisioner | None:
+    """What makes our replicas; None when they are not ours to make."""
+    if nodes := settings.provisioners:
+        token = settings.provisioner_token
+        clients = {name: ProvisionerClient(at, token) for name, at in nodes.items()}
+        return Provisioners(clients, settings.drained)
+    if settings.provisioner_socket is not None:
+        return ProvisionerClient(settings.provisioner_socket)
+    return None
 
 
 async def _be_followed(followers: Followers, workers: Workers, settings: Settings) -> None:

@@ -24,7 +24,7 @@ from load_balancer.errors import (
 from load_balancer.events import EventLog
 from load_balancer.health import State
 from load_balancer.membership import Member, Membership, check_hostname
-from load_balancer.provisioner_client import Provisioned, ProvisionerClient
+from load_balancer.provisioner_client import Provisioned, Provisioner
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Settings
 from load_balancer.state_file import SavedState, StateFile
@@ -60,7 +60,7 @@ class Controller:
         self,
         membership: Membership,
         data_plane: DataPlane,
-        provisioner: ProvisionerClient | None,
+        provisioner: Provisioner | None,
         settings: Settings,
         events: EventLog,
     ) -> None:
@@ -233,7 +233,7 @@ class Controller:
 
     # Within: commands
 
-    def _managed(self, what: str) -> ProvisionerClient:
+    def _managed(self, what: str) -> Provisioner:
         if self._provisioner is None:
             raise Conflict(
                 f"cannot {what}: this load balancer was started with --replica, in front of servers"
@@ -263,7 +263,7 @@ class Controller:
             return secrets.SystemRandom().sample(hostnames, count)
         return sorted(hostnames, key=ring.nodes.index)[len(hostnames) - count :]
 
-    async def _add(self, provisioner: ProvisionerClient, hostnames: Sequence[str]) -> None:
+    async def _add(self, provisioner: Provisioner, hostnames: Sequence[str]) -> None:
         members = self._membership.reserve(hostnames)
         try:
             await _all(self._start(provisioner, member) for member in members)
@@ -280,7 +280,7 @@ class Controller:
         self._membership.join(members)
         await self._save()
 
-    async def _start(self, provisioner: ProvisionerClient, member: Member) -> None:
+    async def _start(self, provisioner: Provisioner, member: Member) -> None:
         if (leaving := self._leaving.get(member.hostname)) is not None:
             await asyncio.wait([leaving])
         address = await provisioner.create_or_replace(member.hostname, member.server_id)
@@ -298,7 +298,7 @@ class Controller:
             raise ReplicaNotAnswering(f"no heartbeat within {timeout_s} s from {silent}") from None
 
     async def _leave(
-        self, provisioner: ProvisionerClient, hostnames: Sequence[str]
+        self, provisioner: Provisioner, hostnames: Sequence[str]
     ) -> list[asyncio.Task[None]]:
         """Takes `hostnames` out of the table now; their drains, which then go on by themselves."""
         members = self._membership.remove(hostnames)
@@ -318,7 +318,7 @@ class Controller:
         task.add_done_callback(lambda _: self._leaving.pop(hostname))
         return task
 
-    async def _drain(self, provisioner: ProvisionerClient, member: Member) -> None:
+    async def _drain(self, provisioner: Provisioner, member: Member) -> None:
         try:
             if member.replica is not None:
                 self._events.record("draining", hostname=member.hostname)
@@ -328,7 +328,7 @@ class Controller:
         await self._remove(provisioner, member.hostname)
         self._events.record("drained", hostname=member.hostname)
 
-    async def _remove(self, provisioner: ProvisionerClient, hostname: str) -> None:
+    async def _remove(self, provisioner: Provisioner, hostname: str) -> None:
         """However long it takes: nobody but us knows any longer that it is there."""
         backoff_s = BACKOFF_FIRST_S
         while True:
@@ -360,7 +360,7 @@ class Controller:
 
     # Within: healing
 
-    async def _heal(self, provisioner: ProvisionerClient, member: Member) -> None:
+    async def _heal(self, provisioner: Provisioner, member: Member) -> None:
         """Puts a fresh replica in the dead one's place, however long it takes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._delay_before_healing(member)):
@@ -390,7 +390,7 @@ class Controller:
         self._healing.pop(member, None)
         self._events.record("replaced", hostname=dead, by=member.hostname)
 
-    def _begin_healing(self, provisioner: ProvisionerClient, member: Member) -> None:
+    def _begin_healing(self, provisioner: Provisioner, member: Member) -> None:
         self._healing[member] = asyncio.ensure_future(self._heal(provisioner, member))
 
     def _stop_healing(self, member: Member) -> None:
@@ -417,7 +417,7 @@ class Controller:
             logger.error("%s; going on with the replicas that run", error)
             return None
 
-    async def _adopt(self, provisioner: ProvisionerClient, saved: SavedState | None) -> None:
+    async def _adopt(self, provisioner: Provisioner, saved: SavedState | None) -> None:
         running = {each.hostname: each for each in await _patiently(provisioner)}
         if saved is not None:
             self._membership.restore(saved.ring, saved.replicas)
@@ -463,7 +463,7 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
             raise result
 
 
-async def _patiently(provisioner: ProvisionerClient) -> list[Provisioned]:
+async def _patiently(provisioner: Provisioner) -> list[Provisioned]:
     """What the provisioner lists, as soon as it answers: both may have just been started."""
     backoff_s = 0.1
     while True:

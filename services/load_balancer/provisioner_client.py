@@ -1,11 +1,12 @@
-"""The provisioner, as the control plane calls it: six verbs over its Unix socket."""
+"""The provisioner, as the control plane calls it: six verbs over its Unix socket, or over TCP where
+it is another node's."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -21,6 +22,7 @@ from load_balancer.settings import Address, parse_address
 
 RESTART_S = 5.0  # a provisioner that was killed is back within
 RETRY_S = 0.1
+CONNECT_S = 2.0  # over TCP, where nobody refuses what a cut link carries
 TIMEOUT_S = 60.0  # an engine under load takes seconds to start a container, not a minute
 _ERRORS: dict[int, type[LoadBalancerError]] = {
     400: BadRequest,
@@ -41,16 +43,43 @@ class Provisioned:
     state: str  # running, paused or exited
 
 
-class ProvisionerClient:
-    """Every call raises ProvisionerUnavailable, ProvisionerRefused, or the error that the
-    provisioner's answer names."""
+class Provisioner(Protocol):
+    """One, or several that are called as one. Every call raises ProvisionerUnavailable,
+    ProvisionerRefused, or the error that the provisioner's answer names."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    async def close(self) -> None: ...
+
+    async def list(self) -> list[Provisioned]: ...
+
+    async def create_or_replace(self, hostname: str, server_id: int) -> Address:
+        """Starts a fresh replica, in place of any of that name; its address. It may not answer
+        HTTP yet."""
+
+    async def remove(self, hostname: str) -> None: ...
+
+    async def kill(self, hostname: str) -> None: ...
+
+    async def pause(self, hostname: str) -> None: ...
+
+    async def resume(self, hostname: str) -> None: ...
+
+
+class ProvisionerClient:
+    """The one that serves on a Unix socket, or, by a token, at an address."""
+
+    def __init__(self, place: Path | Address, token: str = "") -> None:
+        connector: aiohttp.BaseConnector
+        if isinstance(place, Path):
+            self._place, url = str(place), "http://provisioner"
+            connector = aiohttp.UnixConnector(str(place), limit=0)
+        else:
+            self._place = "{}:{}".format(*place)
+            url, connector = f"http://{self._place}", aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(
-            base_url="http://provisioner",
-            connector=aiohttp.UnixConnector(str(socket), limit=0),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            base_url=url,
+            connector=connector,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_S),
         )
 
     async def close(self) -> None:
@@ -60,8 +89,6 @@ class ProvisionerClient:
         return [_provisioned(each) for each in (await self._call("GET", ""))["replicas"]]
 
     async def create_or_replace(self, hostname: str, server_id: int) -> Address:
-        """Starts a fresh replica, in place of any of that name; its address. It may not answer
-        HTTP yet."""
         made = _provisioned(await self._call("PUT", f"/{hostname}", {"server_id": server_id}))
         if made.address is None:
             raise ProvisionerRefused(f"replica {hostname} was {made.state} as soon as it started")
@@ -90,7 +117,7 @@ class ProvisionerClient:
                 refused = isinstance(error, aiohttp.ClientConnectorError)
                 if not refused or asyncio.get_running_loop().time() > deadline:
                     raise ProvisionerUnavailable(
-                        f"the provisioner does not answer on {self._socket}: {error!r}"
+                        f"the provisioner does not answer on {self._place}: {error!r}"
                     ) from error
                 await asyncio.sleep(RETRY_S)  # nothing was sent: it may be about to be back
         if response.status >= 400:

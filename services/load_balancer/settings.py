@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     provisioner_socket: Path | None = Field(
         None, description="Unix socket of the provisioner that starts and stops our replicas"
     )
+    provisioner: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME=HOST:PORT of a node's provisioner, where several make our replicas"
+    )
+    drained: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names of nodes whose replicas go elsewhere; comma-separated"
+    )
+    provisioner_token: str = Field("", description="that those provisioners demand")
     state_file: Path | None = Field(
         None, description="where replicas, their slots and the ring survive a restart"
     )
@@ -175,7 +182,7 @@ class Settings(BaseSettings):
         False, description="no token though bound beyond loopback: the port is not published"
     )
 
-    @field_validator("replica", "allowed_hosts", mode="before")
+    @field_validator("replica", "provisioner", "drained", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
@@ -199,9 +206,15 @@ class Settings(BaseSettings):
             _ = self.ring()
         except RingError as error:
             raise ValueError(str(error)) from error
-        _ = self.unmanaged_replicas
-        if self.unmanaged_replicas and self.provisioner_socket:
-            raise ValueError("--replica and --provisioner-socket exclude each other")
+        makers = {
+            "--replica": self.unmanaged_replicas,
+            "--provisioner-socket": self.provisioner_socket,
+            "--provisioner": self.provisioners,
+        }
+        if len(given := [name for name, value in makers.items() if value]) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other")
+        if unknown := set(self.drained) - self.provisioners.keys():
+            raise ValueError(f"--drained {', '.join(sorted(unknown))} is no --provisioner's name")
         self._check_planes()
         if self.follow or self.admin_token or self.open_admin:
             return self  # who follows has no admin API
@@ -213,7 +226,10 @@ class Settings(BaseSettings):
 
     def _check_planes(self) -> None:
         """Whether the data planes that there are to be can be."""
-        of_control = ("workers", "followers", "replica", "provisioner_socket", "state_file")
+        of_control = (
+            *("workers", "followers", "replica", "provisioner_socket", "provisioner", "drained"),
+            "state_file",
+        )
         defaults = type(self).model_fields
         surplus = [name for name in of_control if getattr(self, name) != defaults[name].default]
         if self.follow and surplus:
@@ -234,15 +250,12 @@ class Settings(BaseSettings):
     @property
     def unmanaged_replicas(self) -> dict[str, Address]:
         """Hostname → address of the servers that we route to without managing them."""
-        replicas: dict[str, Address] = {}
-        for text in self.replica:
-            name, equals, address = text.partition("=")
-            if not equals or not HOSTNAME.fullmatch(name):
-                raise ValueError(f"--replica wants NAME=HOST:PORT with a hostname, got {text!r}")
-            if name in replicas:
-                raise ValueError(f"--replica {name} is given twice")
-            replicas[name] = parse_address(address)
-        return replicas
+        return _named_addresses("--replica", self.replica)
+
+    @property
+    def provisioners(self) -> dict[str, Address]:
+        """Node → address of its provisioner, where several make our replicas."""
+        return _named_addresses("--provisioner", self.provisioner)
 
     @property
     def manages_replicas(self) -> bool:
@@ -252,6 +265,19 @@ class Settings(BaseSettings):
         """The ring to begin with, empty. RingError."""
         given = {name: value for name in RING_FIELDS if (value := getattr(self, name)) is not None}
         return rings.choose(given)
+
+
+def _named_addresses(option: str, texts: Sequence[str]) -> dict[str, Address]:
+    """Of texts NAME=HOST:PORT, given to an option. ValueError names the text that is wrong."""
+    addresses: dict[str, Address] = {}
+    for text in texts:
+        name, equals, address = text.partition("=")
+        if not equals or not HOSTNAME.fullmatch(name):
+            raise ValueError(f"{option} wants NAME=HOST:PORT with a hostname, got {text!r}")
+        if name in addresses:
+            raise ValueError(f"{option} {name} is given twice")
+        addresses[name] = parse_address(address)
+    return addresses
 
 
 def is_loopback(host: str) -> bool:
@@ -273,7 +299,7 @@ def from_command_line(arguments: Sequence[str] | None = None) -> Settings:
         option: dict[str, Any] = {"default": argparse.SUPPRESS, "metavar": name.upper()}
         if field.annotation is bool:
             option = {"default": argparse.SUPPRESS, "action": "store_true"}
-        elif name == "replica":
+        elif name in ("replica", "provisioner"):
             option |= {"action": "append", "metavar": "NAME=HOST:PORT"}
         default = "" if field.default in (None, (), "", False) else f" (default {field.default})"
         parser.add_argument(

@@ -8,12 +8,14 @@ import logging
 import signal
 import sys
 
+import waitress
 from pydantic import ValidationError
 
 from provisioner import create_app
 from provisioner.errors import SocketInUse
 from provisioner.runtimes import make_runtime
 from provisioner.settings import Settings
+from provisioner.tcp_socket import bind_tcp_socket, with_token
 from provisioner.unix_socket import PeerCheckedServer, bind_unix_socket
 
 # Each operation waits for the engine, not for the interpreter: as many run at once.
@@ -29,16 +31,27 @@ def main() -> None:
         settings = Settings()
         runtime = make_runtime(settings)
         listener = bind_unix_socket(settings.socket)
+        tcp_listener = bind_tcp_socket(settings.bind) if settings.bind else None
     except (ValidationError, SocketInUse, OSError) as error:
         sys.exit(f"provisioner: {error}")
+    app = create_app(runtime)
     server = PeerCheckedServer(
-        create_app(runtime),
+        app,
         listener,
         threads=NUM_THREADS,
         max_request_body_size=MAX_WIRE_BODY_BYTES,
     )
+    if tcp_listener is not None:
+        waitress.create_server(  # registers itself in the first one's map, which is what runs
+            with_token(app, settings.token),
+            map=server._map,
+            _dispatcher=server.task_dispatcher,
+            sockets=[tcp_listener],
+            max_request_body_size=MAX_WIRE_BODY_BYTES,
+        )
+    places = [str(settings.socket), *filter(None, [settings.bind])]
     logging.getLogger("provisioner").info(
-        "runtime %s, serving on %s", runtime.name, settings.socket
+        "runtime %s, serving on %s", runtime.name, " and ".join(places)
     )
     server.run()
     settings.socket.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""Where replicas run: one module for each runtime, behind the interface in `base`."""
+"""Where replicas run: one module for each runtime, behind the interface in `base`.
+
+`swarm` is the docker runtime on an attachable overlay network, once on each node.
+"""
 
 from provisioner.runtimes.base import Runtime
 from provisioner.settings import Settings
@@ -6,8 +9,9 @@ from provisioner.settings import Settings
 
 def make_runtime(settings: Settings) -> Runtime:
     """The runtime that the settings name; only its own dependencies are imported."""
-    if settings.runtime == "docker":
+    if settings.runtime != "process":
         from provisioner.runtimes.docker import ContainerSpec, DockerRuntime
+        from provisioner.runtimes.swarm import SwarmRuntime
 
         spec = ContainerSpec(
             lab=settings.lab,
@@ -16,7 +20,8 @@ def make_runtime(settings: Settings) -> Runtime:
             memory=settings.memory,
             pids=settings.pids,
         )
-        return DockerRuntime(settings.docker_host, spec)
+        runtimes = {"docker": DockerRuntime, "swarm": SwarmRuntime}
+        return runtimes[settings.runtime](settings.docker_host, spec)
     from provisioner.runtimes.process import ProcessRuntime
 
     return ProcessRuntime(settings.directory)

@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import logging
 import re
-import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -33,35 +32,13 @@ from load_balancer.provisioner_client import Provisioned
 from load_balancer.routing import Replica, RoutingTable
 from load_balancer.settings import Address, Settings
 from load_balancer.state_file import StateFile
+from virtual_time import Loop
 
 from ring import PRESETS, Placement, SlotRing, TableRing
 
 START_S = 0.1  # from a replica's start to its first answer
 CREATE_S = 1.0  # what the provisioner takes to make one
 NAMES = ["Server1", "Server2", "Server3"]
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """Its clock jumps to the next timer when there is nothing else to do."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        super().__init__(Selector(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class Selector(selectors.SelectSelector):
-    def __init__(self, loop: Loop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        events = super().select(None if timeout is None else 0)
-        if not events and timeout:
-            self._loop.now += timeout
-        return events
 
 
 class FakeProvisioner:

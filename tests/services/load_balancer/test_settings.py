@@ -246,3 +246,29 @@ def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT") as error:
         parse_address(text)
     assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"provisioner": "one=10.0.0.1"}, "expected HOST:PORT"),
+        ({"provisioner": "10.0.0.1:5000"}, "--provisioner wants NAME=HOST:PORT"),
+        ({"provisioner": "one=a:1,one=b:1"}, "--provisioner one is given twice"),
+        ({"provisioner": "one=a:1", "drained": "two"}, "--drained two is no --provisioner's name"),
+        (
+            {"provisioner": "one=a:1", "provisioner_socket": "/s"},
+            "--provisioner-socket and --provisioner exclude each other",
+        ),
+    ],
+)
+def test_nodes_that_cannot_be_called_are_refused(given: dict[str, str], complaint: str) -> None:
+    """Each fault by the text that is wrong."""
+    with pytest.raises(ValidationError, match=complaint):
+        Settings(**given)
+
+
+def test_nodes_have_names_and_addresses() -> None:
+    """As many as are given, from one text or several."""
+    settings = Settings(provisioner="one=10.0.0.1:5000,two=lab-provisioner-two:5000")
+    expected = {"one": ("10.0.0.1", 5000), "two": ("lab-provisioner-two", 5000)}
+    assert expected == settings.provisioners

@@ -26,6 +26,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, DOCKER)
     assert {
         "socket": Path("/run/ringlab/provisioner.sock"),
+        "bind": "",
+        "token": "",
         "lab": "ringlab",
         "runtime": "docker",
         "image": "lab/replica:1",
@@ -41,6 +43,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     ("variable", "value", "field", "expected"),
     [
         ("PROVISIONER_SOCKET", "/tmp/s", "socket", Path("/tmp/s")),
+        ("PROVISIONER_TOKEN", "t" * 16, "token", "t" * 16),
         ("PROVISIONER_LAB", "lab2", "lab", "lab2"),
         ("PROVISIONER_RUNTIME", "process", "runtime", "process"),
         ("PROVISIONER_MEMORY", "1g", "memory", "1g"),
@@ -75,6 +78,29 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, val
         read(monkeypatch, {**DOCKER, variable: value})
 
 
+@pytest.mark.parametrize(
+    ("bind", "token", "complaint"),
+    [
+        ("0.0.0.0:5000", "", "at least 16 characters, got 0"),
+        ("0.0.0.0:5000", "t" * 15, "at least 16 characters, got 15"),
+        ("0.0.0.0", "t" * 16, "HOST:PORT with a port from 0 to 65535, got '0.0.0.0'"),
+        ("0.0.0.0:65536", "t" * 16, "got '0.0.0.0:65536'"),
+        (":5000", "t" * 16, "got ':5000'"),
+    ],
+)
+def test_other_nodes_are_served_by_a_token_only(
+    monkeypatch: pytest.MonkeyPatch, bind: str, token: str, complaint: str
+) -> None:
+    """Where there is a bind there is a long token, and an address that can be bound."""
+    environment = DOCKER | {"PROVISIONER_BIND": bind, "PROVISIONER_TOKEN": token}
+    with pytest.raises(ValidationError, match=complaint):
+        read(monkeypatch, environment)
+    secret = read(
+        monkeypatch, environment | {"PROVISIONER_BIND": "[::]:1", "PROVISIONER_TOKEN": "s" * 16}
+    )
+    assert "s" * 16 not in repr(secret)
+
+
 def test_settings_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read once stays."""
     settings = read(monkeypatch, DOCKER)
@@ -82,7 +108,7 @@ def test_settings_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.lab = "other"
 
 
-@pytest.mark.parametrize("runtime", ["docker", "process"])
+@pytest.mark.parametrize("runtime", ["docker", "swarm", "process"])
 def test_the_runtime_is_the_one_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runtime: str
 ) -> None:
