@@ -16,6 +16,12 @@ from labs import ROOT, free_port, play
 RUNTIMES = os.environ.get("RINGLAB_TEST_RUNTIMES", "process").split()
 
 
+@pytest.fixture
+def runtimes() -> list[str]:
+    """What labs of the tests can run on."""
+    return RUNTIMES
+
+
 @pytest.fixture(scope="module", params=RUNTIMES)
 def variables(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """What the playbooks are told; the lab is not up at first."""
