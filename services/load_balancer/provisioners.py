@@ -42,18 +42,6 @@ class Node:
         self.sweeping: asyncio.Task[None] | None = None
         self._misses = 0
 
-    async def ask_patiently(self, timeout_s: float) -> Sequence[Provisioned]:
-        """Likewise, at a start: its engine, its network or ours may have come up just now."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while True:
-            left_s = deadline - asyncio.get_running_loop().time()
-            try:
-                return await self.ask(min(ANSWER_S, left_s))
-            except ProvisionerUnavailable:
-                if left_s <= ANSWER_S:
-                    raise
-                await asyncio.sleep(RETRY_S)
-
     async def ask(self, timeout_s: float) -> Sequence[Provisioned]:
         """What it has; ProvisionerUnavailable, or another error, if it does not tell in time."""
         try:
@@ -63,6 +51,18 @@ class Node:
             raise ProvisionerUnavailable(f"no answer within {timeout_s} s") from None
         self.answered()
         return replicas
+
+    async def ask_patiently(self, timeout_s: float) -> Sequence[Provisioned]:
+        """The same, at a start: its engine, its network or ours may have come up just now."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            left_s = deadline - asyncio.get_running_loop().time()
+            try:
+                return await self.ask(min(ANSWER_S, left_s))
+            except ProvisionerUnavailable:
+                if left_s <= ANSWER_S:
+                    raise
+                await asyncio.sleep(RETRY_S)
 
     def answered(self) -> None:
         if self.silent.is_set():

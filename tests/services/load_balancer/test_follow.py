@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,19 +157,24 @@ def test_it_serves_on_without(run: Run) -> None:
     run(story)
 
 
-def test_the_age_counts_from_the_last_word(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The follower's: `now`, in seconds, is the test's to set."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(Follower, "_now", staticmethod(lambda: clock.now))
+    return clock
+
+
+def test_the_age_counts_from_the_last_word(run: Run, clock: SimpleNamespace) -> None:
     """Which need not have been a table."""
-    now = 100.0
-    monkeypatch.setattr(Follower, "_now", staticmethod(lambda: now))
 
     async def story(control: ControlPlane) -> None:
-        nonlocal now
         await control.serve_by(life(1, "A", 1), version=7)
-        now = 200.0
+        clock.now = 200.0
         control.say(Here())
         while control.follower._heard_at < 200.0:
             await asyncio.sleep(0)
-        now = 212.34
+        clock.now = 212.34
         assert control.follower.silence()[1].endswith("serving table 7, 12.3 s old")
 
     run(story)
@@ -215,19 +221,16 @@ def test_what_traffic_says_is_passed_on(run: Run) -> None:
     run(story)
 
 
-def test_refusals_are_told_once_a_second(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_are_told_once_a_second(run: Run, clock: SimpleNamespace) -> None:
     """A replica that a follower alone cannot reach would else come and go with each request."""
-    now = 100.0
-    monkeypatch.setattr(Follower, "_now", staticmethod(lambda: now))
 
     async def story(control: ControlPlane) -> None:
-        nonlocal now
         replicas = await control.serve_by(life(4, "A", 1), version=1)
         follower = control.follower
         told = []
-        for now in (100.0, 100.5, 100.9, 101.0, 101.9):
+        for clock.now in (100.0, 100.5, 100.9, 101.0, 101.9):
             follower._on_evidence(replicas[4], Evidence.REFUSED)
-            told.append((now, len(follower._changes())))
+            told.append((clock.now, len(follower._changes())))
         assert [(100.0, 1), (100.5, 0), (100.9, 0), (101.0, 1), (101.9, 0)] == told
 
     run(story)
