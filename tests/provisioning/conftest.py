@@ -71,7 +71,7 @@ def other_things(variables: dict[str, Any]) -> Iterator[list[Any]]:
     try:
         image, _ = engine.images.build(fileobj=recipe, tag=f"ringlab/replica:{name}", rm=True)
         yield [
-            engine.containers.create(image, name=name, labels=labels),
+            engine.containers.create(image.tags[0], name=name, labels=labels),
             image,
             engine.networks.create(name, labels=labels),
             engine.volumes.create(name, labels=labels),

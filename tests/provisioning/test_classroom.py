@@ -26,9 +26,10 @@ def labs() -> Iterator[dict[str, Lab]]:
     for name in STUDENTS:
         play("playbooks/destroy.yml", lab_name=name)  # what a broken run left
     runtimes = [RUNTIMES[0], RUNTIMES[0], "process"]
-    yield [
-        Lab(name, runtime, free_port()) for name, runtime in zip(STUDENTS, runtimes, strict=True)
-    ]
+    yield {
+        name: Lab(name, runtime, free_port())
+        for name, runtime in zip(STUDENTS, runtimes, strict=True)
+    }
     for name in STUDENTS:
         play("playbooks/destroy.yml", lab_name=name)
 
