@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,12 @@ class Node:
 
     def replicas(self) -> dict[str, int]:
         """Hostname → pid of those that have a record here."""
-        records = [json.loads(path.read_text()) for path in self._folder.rglob("*.json")]
-        return {record["hostname"]: record["process"]["pid"] for record in records}
+        found = {}
+        for path in self._folder.rglob("*.json"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                record = json.loads(path.read_text())
+                found[record["hostname"]] = record["process"]["pid"]
+        return found
 
     def fall(self) -> None:
         """The machine is lost, as far as the others can tell; its disk keeps what it had."""

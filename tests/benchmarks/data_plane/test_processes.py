@@ -13,10 +13,11 @@ from labs import ROOT, eventually
 from benchmarks.data_plane.processes import free_ports, running
 from benchmarks.errors import NotStarted
 
-# Listens; its child burns half a second of CPU time, then sleeps.
+# Listens; its child burns more than half a second of CPU time, for ticks are counted whole; then it
+# sleeps.
 PARENT = """
 import socket, subprocess, sys, time
-child = "import time\\nwhile time.process_time() < 0.5: pass\\ntime.sleep(60)"
+child = "import time\\nwhile time.process_time() < 0.6: pass\\ntime.sleep(60)"
 burning = subprocess.Popen([sys.executable, "-c", child])
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 time.sleep(60)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from labs import eventually
 
 from ring import HAProxyRing
 from ring.haproxy import server_numbers
@@ -116,6 +117,8 @@ def haproxy(
         running([program("haproxy"), "-q", "-db", "-f", str(config)], port)
         for command in backend.commands:
             with closing(socket.socket(socket.AF_UNIX)) as admin:
+                # It gets its name when all ports are open.
+                eventually((tmp_path / "admin.sock").exists, within_s=10)
                 admin.connect(str(tmp_path / "admin.sock"))
                 admin.sendall(f"{command}\n".encode())
                 admin.shutdown(socket.SHUT_WR)

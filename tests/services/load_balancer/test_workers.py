@@ -146,16 +146,19 @@ def test_all_workers_are_asked(balancer: Balancer, wait_until: WaitUntil) -> Non
 
     wait_until(lambda: counted() == 100)
     pids = [balancer.child.pid, *balancer.workers]
-    before = [num_descriptors(pid) for pid in pids]
-    clients = [socket.create_connection(("127.0.0.1", balancer.port)) for _ in range(60)]
-
-    def accepted() -> list[int]:
-        return [num_descriptors(pid) - start for pid, start in zip(pids, before, strict=True)]
-
-    wait_until(lambda: sum(accepted()) >= 60)
-    assert all(each > 2 for each in accepted())
+    clients = [http.client.HTTPConnection("127.0.0.1", balancer.port) for _ in range(60)]
+    for client in clients:
+        client.request("GET", "/hello")
+        assert b"hello" == client.getresponse().read()
+    open_before = [num_descriptors(pid) for pid in pids]
     for client in clients:
         client.close()
+
+    def closed() -> list[int]:
+        return [start - num_descriptors(pid) for pid, start in zip(pids, open_before, strict=True)]
+
+    wait_until(lambda: sum(closed()) >= 60)
+    assert all(each > 2 for each in closed())
 
 
 def num_descriptors(pid: int) -> int:
