@@ -17,22 +17,23 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Taken from the command line only: a container's environment has a HOSTNAME and often a PORT.
 LAB := $(shell sed -n 's/^lab_name: *//p' group_vars/all.yml)
 PORT := $(shell sed -n 's/^lab_port: *//p' group_vars/all.yml)
+ADDRESS := $(subst 0.0.0.0,127.0.0.1,$(shell sed -n 's/^lab_bind_address: *//p' group_vars/all.yml))
 RUNTIME :=
 HOSTNAME := Server2
-TOKEN :=
+TOKEN := $(shell sed -n 's/^lab_admin_token: *"*\([^" ]*\).*/\1/p' group_vars/all.yml)
 SEEDS := 20
 SECONDS := 60
 SEED :=
 ENGINE :=
 FORMAT := table
 
-URL := http://127.0.0.1:$(PORT)
+URL := http://$(ADDRESS):$(PORT)
 COURSE = .ringlab/$(LAB)/jupyter-url
 # Not what was not asked for, so that lines of the inventory can differ.
 given = $(filter command%,$(origin $(1)))
 PLAY = .venv/bin/ansible-playbook \
     $(if $(call given,LAB),-e lab_name=$(LAB)) $(if $(call given,PORT),-e lab_port=$(PORT)) \
-    $(if $(RUNTIME),-e lab_runtime=$(RUNTIME)) $(if $(TOKEN),-e lab_admin_token=$(TOKEN))
+    $(if $(RUNTIME),-e lab_runtime=$(RUNTIME)) $(if $(call given,TOKEN),-e lab_admin_token=$(TOKEN))
 CALL := curl --silent --show-error --header 'Content-Type: application/json' \
     $(if $(TOKEN),--header 'Authorization: Bearer $(TOKEN)')
 
@@ -40,7 +41,7 @@ CALL := curl --silent --show-error --header 'Content-Type: application/json' \
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 	@echo
-	@echo "Options: LAB=$(LAB) PORT=$(PORT) RUNTIME=auto|docker|process HOSTNAME=$(HOSTNAME) TOKEN="
+	@echo "Options: LAB=$(LAB) PORT=$(PORT) RUNTIME=auto|docker|process|swarm HOSTNAME=$(HOSTNAME) TOKEN="
 
 ##@ The lab
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -15,44 +13,12 @@ import pytest
 from front import Spoil, drop_one_in_a_hundred, front, place_one_virtual_node
 from jupyter_client.manager import start_new_kernel
 from labs import ROOT, Lab, eventually
+from nbval_runs import FAILURE, NOTEBOOKS, SPREAD, failed_cells, nbval
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SPREAD = ROOT / "notebooks" / "A1-load-spread.ipynb"
-FAILURE = ROOT / "notebooks" / "A3-failure.ipynb"
-
 # What is about the notebooks alone is seen in one runtime.
 on_processes = pytest.mark.parametrize("standing_lab", ["process"], indirect=True)
-
-
-def nbval(url: str, paths: Sequence[Path]) -> subprocess.CompletedProcess[str]:
-    """The README's command, on these notebooks in this order."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--timeout=600",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    ]
-    return subprocess.run(
-        [*command, *map(str, paths)],
-        cwd=ROOT,
-        env=os.environ | {"RINGLAB_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def failed_cells(run: subprocess.CompletedProcess[str], path: Path) -> list[str]:
-    """Sources of the cells that nbval found different."""
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    numbers = re.findall(r"^FAILED .*::Cell (\d+)", run.stdout, re.MULTILINE)
-    return [cells[int(number)].source for number in numbers]
 
 
 def test_every_stored_output_is_seen_again(lab: Lab) -> None:
