@@ -177,6 +177,8 @@ def remove_hosts() -> None:
     for name in sorted(_namespaces()):
         _end_processes(name)
         _ip("netns", "delete", name)
+    # The kernel buries a namespace later, and with it our end of the cable.
+    eventually(lambda: not Path("/sys/class/net", OWN_LINK).exists(), within_s=20)
     for hierarchy in [CGROUPS, *CGROUPS.glob("*/")]:
         for own in hierarchy.glob("rlh[0-9]*"):
             _remove_cgroup(own)
