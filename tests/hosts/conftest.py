@@ -16,6 +16,8 @@ PACKAGES = {
     "/usr/bin/ssh": "openssh-client",
     "/usr/sbin/dockerd": "docker.io",
     "/usr/sbin/iptables": "iptables",
+    # Hosts share this machine's packages, and have no network to install any.
+    "/usr/lib/python3/dist-packages/docker/api": "python3-docker",
 }
 
 
