@@ -30,6 +30,9 @@ BACKLOG = 1024
 # Longer than a client keeps an idle connection (60 s in nginx), so that the client is the one who
 # closes it and no request meets a connection that is just going away.
 CHANNEL_TIMEOUT_S = 120
+# An answer is shorter, and so leaves in one piece: struck between head and body, a replica would
+# have answered by half, and the load balancer could not take the head back.
+SEND_BYTES = 18_000
 
 
 def listen_options(environment: Mapping[str, str]) -> dict[str, object]:
@@ -53,6 +56,7 @@ def main() -> None:
         connection_limit=CONNECTION_LIMIT,
         backlog=BACKLOG,
         channel_timeout=CHANNEL_TIMEOUT_S,
+        send_bytes=SEND_BYTES,
         asyncore_use_poll=True,  # select() cannot watch descriptors above 1023
     )
     server.run()

@@ -48,6 +48,15 @@ def test_serves_an_inherited_socket(listener: socket.socket) -> None:
     assert (200, True) == (status, b"Hello from Server: Server1" in body)
 
 
+@pytest.mark.usefixtures("served")
+def test_an_answer_leaves_in_one_piece(listener: socket.socket) -> None:
+    """So that one that is struck has answered, or has not."""
+    with socket.create_connection(listener.getsockname(), timeout=10) as client:
+        for _ in range(200):
+            client.sendall(b"GET /home HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"Hello from Server: Server1" in client.recv(4096)
+
+
 def test_serves_its_own_address(
     start_replica: StartReplica, listener: socket.socket, wait_until: WaitUntil
 ) -> None:
